@@ -1,0 +1,50 @@
+# connections_redesign: a PGXS build; see README.md for the targets.
+
+EXTENSION = connections_redesign
+MODULE_big = connections_redesign
+OBJS = \
+	src/connections_redesign.o \
+	src/registry.o \
+	src/schema.o \
+	src/dependents.o \
+	src/checks.o \
+	src/plan.o \
+	src/keepsake.o \
+	src/atomic.o \
+	src/bridge.o \
+	src/ledger.o \
+	src/seed.o \
+	src/sql.o \
+	src/mapping.o
+
+# The version stands in the control file only.
+PG_CPPFLAGS = -DCRD_VERSION='"$(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(srcdir)/$(EXTENSION).control)"'
+
+DATA = sql/connections_redesign--1.0.sql
+
+REGRESS = \
+	interface \
+	steps
+REGRESS_OPTS = --inputdir=$(srcdir)/test --load-extension=$(EXTENSION)
+
+ISOLATION = \
+	locks
+ISOLATION_OPTS = --inputdir=$(srcdir)/test --outputdir=. --load-extension=$(EXTENSION)
+
+TAP_TESTS = 1
+PROVE_TESTS = test/t/*.pl
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+# Packaged servers come without --enable-depend.
+$(OBJS) $(OBJS:.o=.bc): $(wildcard $(srcdir)/src/*.h)
+
+# A build outside the source tree needs the directories that make writes to or reads from.
+ifneq ($(abspath $(srcdir)),$(CURDIR))
+$(OBJS) $(OBJS:.o=.bc): | $(CURDIR)/src
+installcheck: $(CURDIR)/expected
+$(CURDIR)/src:      ; $(MKDIR_P) $@
+$(CURDIR)/expected: ; ln -s $(abspath $(srcdir))/expected $@
+endif

@@ -1,0 +1,212 @@
+/* sql/connections_redesign--1.0.sql */
+
+-- complain if script is sourced in psql, rather than via CREATE EXTENSION
+\echo Use "CREATE EXTENSION connections_redesign" to load this file. \quit
+
+--
+-- The extension's own schema.  Everything in it belongs to the extension's
+-- owner; what must not be forged (history, keepsake) is not even readable.
+--
+
+CREATE SCHEMA connections_redesign;
+COMMENT ON SCHEMA connections_redesign IS 'history, keepsake and helper functions of the extension connections_redesign';
+
+-- Migrations run as the owner of the tables, and use the helper functions.
+GRANT USAGE ON SCHEMA connections_redesign TO PUBLIC;
+
+CREATE SEQUENCE connections_redesign.run_id;
+COMMENT ON SEQUENCE connections_redesign.run_id IS 'numbers the calls that migrate or roll back';
+
+CREATE TABLE connections_redesign.ledger (
+	id pg_catalog.int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	run_id pg_catalog.int8 NOT NULL,
+	step pg_catalog.int4 NOT NULL,
+	migration pg_catalog.text NOT NULL,
+	direction pg_catalog.text NOT NULL CHECK (direction OPERATOR(pg_catalog.=) ANY (ARRAY['up', 'down'])),
+	mode pg_catalog.text NOT NULL CHECK (mode OPERATOR(pg_catalog.=) ANY (ARRAY['atomic', 'online'])),
+	state pg_catalog.text NOT NULL CHECK (state OPERATOR(pg_catalog.=) ANY (ARRAY['applied', 'failed', 'cancelled', 'interrupted'])),
+	row_count pg_catalog.int8,
+	started_at pg_catalog.timestamptz NOT NULL,
+	finished_at pg_catalog.timestamptz,
+	applied_by pg_catalog.text NOT NULL,
+	sqlstate pg_catalog.text,
+	message pg_catalog.text
+);
+COMMENT ON TABLE connections_redesign.ledger IS 'what was done, append only; read it as connections_redesign.history';
+
+--
+-- The keepsake: what a rollback needs
+--
+
+CREATE TABLE connections_redesign.kept_ddl (
+	step pg_catalog.int4 NOT NULL,
+	seq pg_catalog.int4 NOT NULL,
+	name pg_catalog.text,
+	type pg_catalog.text,
+	not_null pg_catalog.bool,
+	statement pg_catalog.text,
+	keys pg_catalog.text[],
+	condition pg_catalog.text,
+	nulls_distinct pg_catalog.bool NOT NULL DEFAULT true,
+	PRIMARY KEY (step, seq)
+);
+COMMENT ON TABLE connections_redesign.kept_ddl IS 'shape of the columns that a step dropped (statement IS NULL), and the statements that bring back what went with them';
+
+CREATE TABLE connections_redesign.kept_catalog (
+	id pg_catalog.text PRIMARY KEY,
+	slug pg_catalog.text NOT NULL,
+	display_name pg_catalog.text,
+	auth_type pg_catalog.text
+);
+COMMENT ON TABLE connections_redesign.kept_catalog IS 'the catalog as it was when step 1 was undone';
+
+CREATE TABLE connections_redesign.kept_type_dictionary (
+	available_connection_id pg_catalog.text PRIMARY KEY,
+	type pg_catalog.text
+);
+COMMENT ON TABLE connections_redesign.kept_type_dictionary IS 'the type that most connections of each kind had when step 4 was applied';
+
+CREATE TABLE connections_redesign.kept_type_exception (
+	key pg_catalog.text COLLATE pg_catalog."C" PRIMARY KEY,
+	available_connection_id pg_catalog.text NOT NULL,
+	type pg_catalog.text
+);
+COMMENT ON TABLE connections_redesign.kept_type_exception IS 'the type of the other connections, by primary key';
+
+CREATE TABLE connections_redesign.kept_null_label (
+	key pg_catalog.text COLLATE pg_catalog."C" PRIMARY KEY
+);
+COMMENT ON TABLE connections_redesign.kept_null_label IS 'the connections whose label was NULL when step 4 was undone, by primary key';
+
+-- A restored database knows what was done, and can be rolled back.
+SELECT pg_catalog.pg_extension_config_dump('connections_redesign.run_id', '');
+SELECT pg_catalog.pg_extension_config_dump('connections_redesign.ledger', '');
+SELECT pg_catalog.pg_extension_config_dump('connections_redesign.ledger_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('connections_redesign.kept_ddl', '');
+SELECT pg_catalog.pg_extension_config_dump('connections_redesign.kept_catalog', '');
+SELECT pg_catalog.pg_extension_config_dump('connections_redesign.kept_type_dictionary', '');
+SELECT pg_catalog.pg_extension_config_dump('connections_redesign.kept_type_exception', '');
+SELECT pg_catalog.pg_extension_config_dump('connections_redesign.kept_null_label', '');
+
+--
+-- Helper functions of the statements that connections_plan() prints
+--
+
+CREATE FUNCTION connections_redesign.bridge() RETURNS trigger
+AS 'MODULE_PATHNAME', 'crd_bridge'
+LANGUAGE C;
+COMMENT ON FUNCTION connections_redesign.bridge() IS 'trigger that fills available_connection_id from provider and config; the mapping is in its arguments';
+
+CREATE FUNCTION connections_redesign.capability(config pg_catalog.json) RETURNS pg_catalog.text
+AS 'MODULE_PATHNAME', 'crd_capability_of_json'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION connections_redesign.capability(pg_catalog.json) IS 'config ->> ''capability'', NULL where text cannot hold it';
+
+CREATE FUNCTION connections_redesign.capability_is_null(config pg_catalog.json) RETURNS pg_catalog.bool
+AS 'MODULE_PATHNAME', 'crd_capability_is_null'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION connections_redesign.capability_is_null(pg_catalog.json) IS 'whether capability is there and JSON null';
+
+CREATE FUNCTION connections_redesign.set_capability(config pg_catalog.json, capability pg_catalog.text) RETURNS pg_catalog.json
+AS 'MODULE_PATHNAME', 'crd_set_capability'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION connections_redesign.set_capability(pg_catalog.json, pg_catalog.text) IS 'the object with that one key set, every other byte as it was; error 22023 if it is no object';
+
+CREATE FUNCTION connections_redesign.kept_type(key pg_catalog.text, available_connection_id pg_catalog.text, otherwise pg_catalog.text) RETURNS pg_catalog.text
+AS 'MODULE_PATHNAME', 'crd_kept_type'
+LANGUAGE C STABLE PARALLEL UNSAFE;
+COMMENT ON FUNCTION connections_redesign.kept_type(pg_catalog.text, pg_catalog.text, pg_catalog.text) IS 'the type that a connection had when step 4 was applied, else the last argument; error 42501 if not the owner of connections';
+
+CREATE FUNCTION connections_redesign.label_was_null(key pg_catalog.text) RETURNS pg_catalog.bool
+AS 'MODULE_PATHNAME', 'crd_label_was_null'
+LANGUAGE C STABLE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION connections_redesign.label_was_null(pg_catalog.text) IS 'whether a connection''s label was NULL when step 4 was undone; error 42501 if not the owner of connections';
+
+CREATE FUNCTION connections_redesign.least_keys_accum(state pg_catalog.text[], key pg_catalog.text) RETURNS pg_catalog.text[]
+AS 'MODULE_PATHNAME', 'crd_least_keys_accum'
+LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION connections_redesign.least_keys_accum(pg_catalog.text[], pg_catalog.text) IS 'transition function of least_keys';
+
+CREATE FUNCTION connections_redesign.least_keys_combine(a pg_catalog.text[], b pg_catalog.text[]) RETURNS pg_catalog.text[]
+AS 'MODULE_PATHNAME', 'crd_least_keys_combine'
+LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION connections_redesign.least_keys_combine(pg_catalog.text[], pg_catalog.text[]) IS 'combine function of least_keys';
+
+CREATE AGGREGATE connections_redesign.least_keys(pg_catalog.text) (
+	SFUNC = connections_redesign.least_keys_accum,
+	STYPE = pg_catalog.text[],
+	COMBINEFUNC = connections_redesign.least_keys_combine,
+	PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE connections_redesign.least_keys(pg_catalog.text) IS 'the three least keys, for reports';
+
+--
+-- What users call, in the schema that CREATE EXTENSION chose
+--
+
+CREATE FUNCTION connections_registry()
+RETURNS TABLE (slug pg_catalog.text, provider pg_catalog.text, capability pg_catalog.text, auth_type pg_catalog.text,
+	display_name pg_catalog.text, icon pg_catalog.text, cover pg_catalog.text, description pg_catalog.text)
+AS 'MODULE_PATHNAME', 'connections_registry'
+LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION connections_registry() IS 'the catalog entries that the extension knows, by slug';
+
+CREATE FUNCTION connections_precheck(step pg_catalog.int4 DEFAULT 4)
+RETURNS TABLE (check_name pg_catalog.text, status pg_catalog.text, found pg_catalog.text, expected pg_catalog.text, hint pg_catalog.text)
+AS 'MODULE_PATHNAME', 'connections_precheck'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION connections_precheck(pg_catalog.int4) IS 'whether the database can be taken to that version, forward or back: at least a row for each check, status ok, warning or error; only reads, also on a standby; errors 22004, 22023';
+
+CREATE FUNCTION connections_plan(step pg_catalog.int4 DEFAULT 4, online pg_catalog.bool DEFAULT false)
+RETURNS TABLE (step pg_catalog.int4, seq pg_catalog.int4, statement pg_catalog.text, lock_mode pg_catalog.text, purpose pg_catalog.text)
+AS 'MODULE_PATHNAME', 'connections_plan'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION connections_plan(pg_catalog.int4, pg_catalog.bool) IS 'the statements that take the database to that version, forward or back, in the order of seq; no rows when it is there; errors 22004, 22023, 42P01, 42501, 55000';
+
+CREATE FUNCTION connections_status()
+RETURNS TABLE (step pg_catalog.int4, migration pg_catalog.text, state pg_catalog.text, mode pg_catalog.text, row_count pg_catalog.int8,
+	applied_at pg_catalog.timestamptz, applied_by pg_catalog.text)
+AS 'MODULE_PATHNAME', 'connections_status'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION connections_status() IS 'the state of each step: applied, pending, running or interrupted; who and when is NULL for what others applied';
+
+CREATE FUNCTION connections_migrate(step pg_catalog.int4 DEFAULT 4) RETURNS pg_catalog.int4
+AS 'MODULE_PATHNAME', 'connections_migrate'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION connections_migrate(pg_catalog.int4) IS 'takes the database forward to that version in the caller''s transaction, and returns the version reached; errors 22004, 22023, 25001, 25006, 42P01, 42501, 55000, 55006, 55P03';
+
+CREATE FUNCTION connections_rollback(step pg_catalog.int4 DEFAULT NULL) RETURNS pg_catalog.int4
+AS 'MODULE_PATHNAME', 'connections_rollback'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION connections_rollback(pg_catalog.int4) IS 'takes the database back to that version, or with NULL one step, in the caller''s transaction, and returns the version reached; errors 22023, 25001, 25006, 42P01, 42501, 55000, 55006, 55P03';
+
+CREATE FUNCTION connections_seed_catalog(overrides pg_catalog.jsonb DEFAULT NULL)
+RETURNS TABLE (slug pg_catalog.text, action pg_catalog.text)
+AS 'MODULE_PATHNAME', 'connections_seed_catalog'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION connections_seed_catalog(pg_catalog.jsonb) IS 'writes display_name, icon, cover and description of the registry to the catalog, by slug: inserted, updated or unchanged; overrides is an array of objects with a slug and any of these; errors 22023, 25006, 42P01, 42501, 55000';
+
+CREATE FUNCTION connections_available()
+RETURNS TABLE (id pg_catalog.text, slug pg_catalog.text, display_name pg_catalog.text, auth_type pg_catalog.text,
+	icon pg_catalog.text, cover pg_catalog.text, description pg_catalog.text)
+AS 'MODULE_PATHNAME', 'connections_available'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION connections_available() IS 'the catalog by slug, as the application shows it; errors 42P01, 42501, 55000';
+
+CREATE FUNCTION connections_verify()
+RETURNS TABLE (check_name pg_catalog.text, status pg_catalog.text, found pg_catalog.text, expected pg_catalog.text, hint pg_catalog.text)
+AS 'MODULE_PATHNAME', 'connections_verify'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION connections_verify() IS 'whether the version that the database is at is whole, as a report like that of connections_precheck()';
+
+-- Don't want these to be available to public.
+REVOKE ALL ON FUNCTION connections_migrate(pg_catalog.int4) FROM PUBLIC;
+REVOKE ALL ON FUNCTION connections_rollback(pg_catalog.int4) FROM PUBLIC;
+REVOKE ALL ON FUNCTION connections_seed_catalog(pg_catalog.jsonb) FROM PUBLIC;
+
+CREATE VIEW connections_redesign.history AS
+SELECT id, run_id, step, migration, direction, mode, state, row_count,
+	started_at, finished_at, applied_by, sqlstate, message
+FROM connections_redesign.ledger;
+COMMENT ON VIEW connections_redesign.history IS 'what was done, in the order of id; a failed atomic run leaves no row';
+GRANT SELECT ON connections_redesign.history TO PUBLIC;

@@ -1,0 +1,57 @@
+/*-------------------------------------------------------------------------
+ *
+ * dependents.h
+ *	  What depends on a column that a step drops.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CRD_DEPENDENTS_H
+#define CRD_DEPENDENTS_H
+
+#include "schema.h"
+
+typedef struct CrdDependent
+{
+	bool		kept;			/* goes with the column, and can be brought
+								 * back; else DROP COLUMN would refuse */
+	const char *what;			/* "index connections.x", untranslated */
+} CrdDependent;
+
+/*
+ * A statement that brings back what went with a column.  Where it enforces
+ * something, the rest says what, so that rows that break it can be looked for.
+ */
+typedef struct CrdKeptStatement
+{
+	const char *statement;
+	const char *constraint;		/* name of a constraint or unique index */
+	const char *keys;			/* text[] of unique key expressions */
+	const char *condition;		/* CHECK expression, or index predicate */
+	bool		nulls_distinct;
+} CrdKeptStatement;
+
+/*
+ * List of CrdDependent of a column, but for what the steps themselves made.
+ */
+extern List *crd_dependents(const CrdSchema *schema, CrdColumnId id);
+
+/*
+ * List of CrdDependent for each column elsewhere that has the table's row
+ * type: no rewrite of the table is possible while there is one.
+ */
+extern List *crd_row_type_users(const CrdSchema *schema, CrdTable table);
+
+/*
+ * List of CrdKeptStatement that brings back all that goes with the columns,
+ * but the columns themselves, in the order in which it can be run.
+ */
+extern List *crd_kept_statements(const CrdSchema *schema,
+								 const CrdColumnId *columns, int ncolumns);
+
+/*
+ * List of CrdKeptStatement of the constraints and unique indexes that are
+ * there now and use a column.
+ */
+extern List *crd_enforced(const CrdSchema *schema, CrdColumnId id);
+
+#endif							/* CRD_DEPENDENTS_H */

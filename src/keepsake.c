@@ -1,0 +1,483 @@
+/*-------------------------------------------------------------------------
+ *
+ * keepsake.c
+ *	  What the way back needs: the shape of dropped columns as DDL, the type
+ *	  of each connection as a dictionary with exceptions, the labels that were
+ *	  NULL, the catalog's rows.
+ *
+ * The keepsake's tables belong to the extension's owner, and nobody else can
+ * read or write them.  A rewrite of connections looks up a row's exception
+ * through connections_redesign.kept_type(), which reads the keepsake directly
+ * and answers only those who may act as the owner of connections.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+#include "keepsake.h"
+#include "mapping.h"
+#include "sql.h"
+
+PG_FUNCTION_INFO_V1(crd_kept_type);
+PG_FUNCTION_INFO_V1(crd_label_was_null);
+
+static char *rolled_back_rows(const CrdSchema *schema,
+							  const CrdKeepsake *keepsake,
+							  const CrdWayBack *way);
+static HeapTuple probe(Relation rel, Datum key, SysScanDesc *scan);
+static void check_may_read(FunctionCallInfo fcinfo);
+static char *text_array(const CrdRows *rows, int column);
+
+CrdKeepsake *
+crd_keepsake_read(void)
+{
+	CrdKeepsake *keepsake = palloc0(sizeof(CrdKeepsake));
+	Oid			owner = crd_extension_owner();
+	CrdRows    *rows;
+
+	rows = crd_fetch(owner, "SELECT step, name, type, not_null, statement, keys, condition, nulls_distinct"
+					 " FROM connections_redesign.kept_ddl ORDER BY step, seq", 0);
+	for (int i = 0; i < rows->nrows; i++)
+	{
+		const char *const *row = rows->row[i];
+		int			step = atoi(row[0]);
+
+		if (row[4] == NULL)
+		{
+			CrdKeptColumn *column = palloc(sizeof(CrdKeptColumn));
+
+			column->name = row[1];
+			column->type = row[2];
+			column->not_null = row[3][0] == 't';
+			keepsake->columns[step] = lappend(keepsake->columns[step], column);
+		}
+		else
+		{
+			CrdKeptStatement *kept = palloc(sizeof(CrdKeptStatement));
+
+			kept->statement = row[4];
+			kept->constraint = row[1];
+			kept->keys = row[5];
+			kept->condition = row[6];
+			kept->nulls_distinct = row[7][0] == 't';
+			keepsake->statements[step] = lappend(keepsake->statements[step], kept);
+		}
+	}
+
+	rows = crd_fetch(owner, "SELECT id, slug, display_name, auth_type"
+					 " FROM connections_redesign.kept_catalog ORDER BY slug", 0);
+	for (int i = 0; i < rows->nrows; i++)
+	{
+		CrdKeptRow *kept = palloc(sizeof(CrdKeptRow));
+
+		kept->id = rows->row[i][0];
+		kept->slug = rows->row[i][1];
+		kept->display_name = rows->row[i][2];
+		kept->auth_type = rows->row[i][3];
+		keepsake->rows = lappend(keepsake->rows, kept);
+	}
+
+	rows = crd_fetch(owner, "SELECT available_connection_id, type"
+					 " FROM connections_redesign.kept_type_dictionary ORDER BY 1", 0);
+	for (int i = 0; i < rows->nrows; i++)
+	{
+		CrdKeptType *kept = palloc0(sizeof(CrdKeptType));
+
+		kept->id = rows->row[i][0];
+		kept->type = rows->row[i][1];
+		keepsake->types = lappend(keepsake->types, kept);
+	}
+
+	rows = crd_fetch(owner, "SELECT EXISTS (SELECT FROM connections_redesign.kept_type_exception),"
+					 " EXISTS (SELECT FROM connections_redesign.kept_null_label)", 0);
+	keepsake->has_exceptions = rows->row[0][0][0] == 't';
+	keepsake->has_null_labels = rows->row[0][1][0] == 't';
+	return keepsake;
+}
+
+const CrdKeptColumn *
+crd_kept_column(const CrdKeepsake *keepsake, int step, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, keepsake->columns[step])
+	{
+		CrdKeptColumn *column = lfirst(lc);
+
+		if (strcmp(column->name, name) == 0)
+			return column;
+	}
+	return NULL;
+}
+
+const CrdKeptRow *
+crd_kept_row(const CrdKeepsake *keepsake, const CrdCatalogRow *row)
+{
+	ListCell   *lc;
+
+	foreach(lc, keepsake->rows)
+	{
+		CrdKeptRow *kept = lfirst(lc);
+
+		if (strcmp(kept->id, row->id) == 0 && row->slug &&
+			strcmp(kept->slug, row->slug) == 0)
+			return kept;
+	}
+	return NULL;
+}
+
+List *
+crd_dictionary(const CrdSchema *schema, const char *id_expr)
+{
+	List	   *result = NIL;
+	CrdRows    *rows;
+
+	rows = crd_fetch(crd_owner(schema, CRD_CONNECTIONS),
+					 psprintf("SELECT DISTINCT ON (1) id::text COLLATE \"C\", type, sum(n) OVER w, sum(n) OVER w - n FROM ("
+							  "SELECT %s AS id, type::text COLLATE \"C\" AS type, count(*) AS n"
+							  " FROM connections.connections GROUP BY 1, 2) t"
+							  " WINDOW w AS (PARTITION BY id)"
+							  " ORDER BY 1, n DESC, type", id_expr), 0);
+	for (int i = 0; i < rows->nrows; i++)
+	{
+		CrdKeptType *kept;
+
+		if (rows->row[i][0] == NULL)
+			continue;			/* unmapped: the checks refuse those */
+		kept = palloc(sizeof(CrdKeptType));
+		kept->id = rows->row[i][0];
+		kept->type = rows->row[i][1];
+		kept->count = pg_strtoint64(rows->row[i][2]);
+		kept->exceptions = pg_strtoint64(rows->row[i][3]);
+		result = lappend(result, kept);
+	}
+	return result;
+}
+
+
+/* The way back over step 4 */
+
+CrdWayBack *
+crd_way_back(const CrdSchema *schema, const CrdKeepsake *keepsake)
+{
+	CrdWayBack *way = palloc(sizeof(CrdWayBack));
+	const char **providers = palloc(sizeof(char *) * (schema->nrows + 1));
+	const char **types = palloc(sizeof(char *) * (schema->nrows + 1));
+	const char **capabilities = palloc(sizeof(char *) * (schema->nrows + 1));
+	const char *capability;
+	StringInfoData unknown;
+
+	initStringInfo(&unknown);
+	for (int i = 0; i < schema->nrows; i++)
+	{
+		const CrdCatalogRow *row = &schema->rows[i];
+		const CrdKeptType *kept = NULL;
+		ListCell   *lc;
+
+		foreach(lc, keepsake->types)
+			if (strcmp(((CrdKeptType *) lfirst(lc))->id, row->id) == 0)
+				kept = lfirst(lc);
+		providers[i] = quote_literal_cstr(row->provider);
+		capabilities[i] = row->capability ? quote_literal_cstr(row->capability) : "NULL";
+		if (kept)
+			types[i] = kept->type ? quote_literal_cstr(kept->type) : "NULL";
+		else
+		{
+			types[i] = quote_literal_cstr(row->auth_type);
+			appendStringInfo(&unknown, "%s%s", unknown.len ? ", " : "",
+							 crd_id_literals(schema)[i]);
+		}
+	}
+	way->provider = crd_by_id_expr(schema, providers);
+	way->type = crd_by_id_expr(schema, types);
+	if (keepsake->has_exceptions)
+		way->type = psprintf("connections_redesign.kept_type(%s, available_connection_id::text, %s)",
+							 schema->key, way->type);
+	way->type_unknown = unknown.len ?
+		psprintf("available_connection_id IN (%s)", unknown.data) : "false";
+
+	way->label = "coalesce(label, '')";
+
+	capability = psprintf("(%s)", crd_by_id_expr(schema, capabilities));
+	way->config_changes = psprintf("%s <> coalesce(%s, '')", capability,
+								   crd_capability_expr(schema));
+	if (schema->column[CRD_CONFIG].base_type == JSONBOID)
+		way->config = psprintf("CASE WHEN %s THEN jsonb_set(coalesce(config, '{}'), '{capability}', to_jsonb(%s)) ELSE config END",
+							   way->config_changes, capability);
+	else
+		way->config = psprintf("CASE WHEN %s THEN connections_redesign.set_capability(coalesce(config, '{}'), %s) ELSE config END",
+							   way->config_changes, capability);
+	return way;
+}
+
+CrdWayBackCounts *
+crd_way_back_counts(const CrdSchema *schema, const CrdWayBack *way)
+{
+	CrdWayBackCounts *counts = palloc(sizeof(CrdWayBackCounts));
+	const char *type_of = schema->column[CRD_CONFIG].base_type == JSONBOID ?
+		"jsonb_typeof(config)" : "json_typeof(config)";
+	const char *refuses = psprintf("%s AND %s <> 'object'",
+								   way->config_changes, type_of);
+	CrdRows    *rows;
+
+	rows = crd_fetch(crd_owner(schema, CRD_CONNECTIONS),
+					 psprintf("SELECT count(*), count(*) FILTER (WHERE label IS NULL),"
+							  " count(*) FILTER (WHERE %s), count(*) FILTER (WHERE %s),"
+							  " array_to_string(connections_redesign.least_keys(%s) FILTER (WHERE %s), ', '),"
+							  " count(*) FILTER (WHERE %s)"
+							  " FROM connections.connections",
+							  way->config_changes, refuses, schema->key,
+							  refuses, way->type_unknown), 0);
+	counts->total = pg_strtoint64(rows->row[0][0]);
+	counts->null_labels = pg_strtoint64(rows->row[0][1]);
+	counts->config_changes = pg_strtoint64(rows->row[0][2]);
+	counts->config_refuses = pg_strtoint64(rows->row[0][3]);
+	counts->config_samples = rows->row[0][4];
+	counts->type_unknown = pg_strtoint64(rows->row[0][5]);
+	return counts;
+}
+
+const char *
+crd_way_back_violations(const CrdSchema *schema, const CrdKeepsake *keepsake,
+						const CrdWayBack *way, const CrdKeptStatement *enforced)
+{
+	char	   *rows = rolled_back_rows(schema, keepsake, way);
+	StringInfoData keys;
+	CrdRows    *found;
+
+	if (enforced->keys == NULL)
+		found = crd_fetch(crd_owner(schema, CRD_CONNECTIONS),
+						  psprintf("SELECT array_to_string(connections_redesign.least_keys(%s), ', ')"
+								   " FROM (%s) t WHERE NOT (%s)",
+								   schema->key, rows, enforced->condition), 0);
+	else
+	{
+		Datum	   *elems;
+		int			nelems;
+		StringInfoData not_null;
+
+		initStringInfo(&keys);
+		initStringInfo(&not_null);
+		deconstruct_array(DatumGetArrayTypeP(OidInputFunctionCall(F_ARRAY_IN,
+																  unconstify(char *, enforced->keys), TEXTOID, -1)),
+						  TEXTOID, -1, false, TYPALIGN_INT, &elems, NULL, &nelems);
+		for (int i = 0; i < nelems; i++)
+		{
+			char	   *key = TextDatumGetCString(elems[i]);
+
+			appendStringInfo(&keys, "%s%s", i ? ", " : "", key);
+			if (enforced->nulls_distinct)
+				appendStringInfo(&not_null, " AND (%s) IS NOT NULL", key);
+		}
+		found = crd_fetch(crd_owner(schema, CRD_CONNECTIONS),
+						  psprintf("SELECT array_to_string(connections_redesign.least_keys(key), ', ') FROM ("
+								   "SELECT min((%s) COLLATE \"C\") AS key FROM (%s) t WHERE (%s)%s"
+								   " GROUP BY %s HAVING count(*) > 1"
+								   " UNION ALL "
+								   "SELECT max((%s) COLLATE \"C\") FROM (%s) t WHERE (%s)%s"
+								   " GROUP BY %s HAVING count(*) > 1) t",
+								   schema->key, rows,
+								   enforced->condition ? enforced->condition : "true",
+								   not_null.data, keys.data,
+								   schema->key, rows,
+								   enforced->condition ? enforced->condition : "true",
+								   not_null.data, keys.data), 0);
+	}
+	return found->nrows > 0 ? found->row[0][0] : NULL;
+}
+
+/*
+ * The table as a subquery, as it will be when step 4 is undone: constraints
+ * that were kept use the legacy names, those that are there the new ones.
+ */
+static char *
+rolled_back_rows(const CrdSchema *schema, const CrdKeepsake *keepsake,
+				 const CrdWayBack *way)
+{
+	const CrdKeptColumn *provider = crd_kept_column(keepsake, 4, "provider");
+	const CrdKeptColumn *type = crd_kept_column(keepsake, 4, "type");
+	CrdRows    *others;
+
+	others = crd_fetch(CRD_CALLER,
+					   "SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute"
+					   " WHERE attrelid = $1::oid AND attnum > 0 AND NOT attisdropped"
+					   " AND attname NOT IN ('label', 'config')", 1,
+					   psprintf("%u", schema->relation[CRD_CONNECTIONS].relid));
+	return psprintf("SELECT %s, %s AS label, %s AS name, %s AS config,"
+					" (%s)::%s AS provider, (%s)::%s AS type FROM connections.connections",
+					others->row[0][0], way->label, way->label, way->config,
+					way->provider, provider ? provider->type : "text",
+					way->type, type ? type->type : "text");
+}
+
+
+/* Rows that the plan's queries keep */
+
+void
+crd_keep_exceptions(const CrdRows *rows, void *arg)
+{
+	crd_run(crd_extension_owner(),
+			"INSERT INTO connections_redesign.kept_type_exception"
+			" SELECT * FROM unnest($1::text[], $2::text[], $3::text[])", 3,
+			text_array(rows, 0), text_array(rows, 1), text_array(rows, 2));
+}
+
+void
+crd_keep_null_labels(const CrdRows *rows, void *arg)
+{
+	crd_run(crd_extension_owner(),
+			"INSERT INTO connections_redesign.kept_null_label"
+			" SELECT * FROM unnest($1::text[])", 1, text_array(rows, 0));
+}
+
+/* A column of the rows, as a text[] reads. */
+static char *
+text_array(const CrdRows *rows, int column)
+{
+	Datum	   *values = palloc(sizeof(Datum) * rows->nrows);
+	bool	   *nulls = palloc(sizeof(bool) * rows->nrows);
+	int			lower = 1;
+	ArrayType  *array;
+
+	for (int i = 0; i < rows->nrows; i++)
+	{
+		const char *value = rows->row[i][column];
+
+		nulls[i] = value == NULL;
+		values[i] = value ? CStringGetTextDatum(value) : (Datum) 0;
+	}
+	array = construct_md_array(values, nulls, 1, unconstify(int *, &rows->nrows),
+							   &lower, TEXTOID, -1, false, TYPALIGN_INT);
+	return OidOutputFunctionCall(F_ARRAY_OUT, PointerGetDatum(array));
+}
+
+
+/* Looking rows up during a rewrite */
+
+/*
+ * connections_redesign.kept_type(key, available_connection_id, otherwise) is
+ * the type that a connection had when step 4 was applied, if it is an exception
+ * to the dictionary and still points where it did; else "otherwise".
+ */
+Datum
+crd_kept_type(PG_FUNCTION_ARGS)
+{
+	Relation	rel;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Datum		result = (Datum) 0;
+	bool		isnull = true;
+	bool		found = false;
+
+	check_may_read(fcinfo);
+	if (!PG_ARGISNULL(0) && !PG_ARGISNULL(1))
+	{
+		rel = table_open(get_relname_relid("kept_type_exception",
+										   get_namespace_oid("connections_redesign", false)),
+						 AccessShareLock);
+		tuple = probe(rel, PG_GETARG_DATUM(0), &scan);
+		if (HeapTupleIsValid(tuple))
+		{
+			Datum		id = heap_getattr(tuple, 2, RelationGetDescr(rel), &isnull);
+
+			if (DatumGetBool(DirectFunctionCall2Coll(texteq, C_COLLATION_OID,
+													 id, PG_GETARG_DATUM(1))))
+			{
+				found = true;
+				result = heap_getattr(tuple, 3, RelationGetDescr(rel), &isnull);
+				if (!isnull)
+					result = PointerGetDatum(DatumGetTextPCopy(result));
+			}
+		}
+		systable_endscan(scan);
+		table_close(rel, AccessShareLock);
+	}
+	if (!found)
+	{
+		isnull = PG_ARGISNULL(2);
+		result = PG_GETARG_DATUM(2);
+	}
+	if (isnull)
+		PG_RETURN_NULL();
+	return result;
+}
+
+/*
+ * connections_redesign.label_was_null(key) is whether the connection's label
+ * was NULL when step 4 was undone.
+ */
+Datum
+crd_label_was_null(PG_FUNCTION_ARGS)
+{
+	Relation	rel;
+	SysScanDesc scan;
+	bool		found;
+
+	check_may_read(fcinfo);
+	rel = table_open(get_relname_relid("kept_null_label",
+									   get_namespace_oid("connections_redesign", false)),
+					 AccessShareLock);
+	found = HeapTupleIsValid(probe(rel, PG_GETARG_DATUM(0), &scan));
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	PG_RETURN_BOOL(found);
+}
+
+/* Find the row with that key by the primary key, its first column. */
+static HeapTuple
+probe(Relation rel, Datum key, SysScanDesc *scan)
+{
+	ScanKeyData scankey;
+
+	ScanKeyInit(&scankey, 1, BTEqualStrategyNumber, F_TEXTEQ, key);
+	*scan = systable_beginscan(rel, RelationGetPrimaryKeyIndex(rel), true,
+							   GetActiveSnapshot(), 1, &scankey);
+	return systable_getnext(*scan);
+}
+
+/*
+ * The keepsake says what connections held: only who may act as its owner may
+ * ask.  Looked at once for a query.
+ */
+static void
+check_may_read(FunctionCallInfo fcinfo)
+{
+	HeapTuple	tuple;
+	bool		may;
+
+	if (fcinfo->flinfo->fn_extra)
+		return;
+	tuple = SearchSysCache2(RELNAMENSP, CStringGetDatum("connections"),
+							ObjectIdGetDatum(get_namespace_oid("connections", true)));
+	may = HeapTupleIsValid(tuple) &&
+		has_privs_of_role(GetUserId(),
+						  ((Form_pg_class) GETSTRUCT(tuple))->relowner);
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	if (!may)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for function %s",
+						get_func_name(fcinfo->flinfo->fn_oid)),
+				 errdetail("Only the owner of the tables may ask what was kept of them.")));
+	fcinfo->flinfo->fn_extra = fcinfo->flinfo;
+}

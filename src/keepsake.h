@@ -1,0 +1,114 @@
+/*-------------------------------------------------------------------------
+ *
+ * keepsake.h
+ *	  What the way back needs: kept by each step in the extension's tables, and
+ *	  used up when the step is undone (or, for a step that was undone, done
+ *	  again).
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CRD_KEEPSAKE_H
+#define CRD_KEEPSAKE_H
+
+#include "dependents.h"
+#include "schema.h"
+#include "sql.h"
+
+/* A column that a step dropped */
+typedef struct CrdKeptColumn
+{
+	const char *name;
+	const char *type;			/* with modifier and collation */
+	bool		not_null;
+} CrdKeptColumn;
+
+/* A row of the catalog as it was when step 1 was undone */
+typedef struct CrdKeptRow
+{
+	const char *id;
+	const char *slug;
+	const char *display_name;
+	const char *auth_type;
+} CrdKeptRow;
+
+/* The type that most connections of a catalog entry had */
+typedef struct CrdKeptType
+{
+	const char *id;
+	const char *type;			/* may be NULL */
+	int64		count;			/* connections of the entry ... */
+	int64		exceptions;		/* ... of which that many have another type */
+} CrdKeptType;
+
+typedef struct CrdKeepsake
+{
+	List	   *columns[CRD_LAST_STEP + 1]; /* of CrdKeptColumn */
+	List	   *statements[CRD_LAST_STEP + 1];	/* of CrdKeptStatement */
+	List	   *rows;			/* of CrdKeptRow */
+	List	   *types;			/* of CrdKeptType, exceptions not counted */
+	bool		has_exceptions;
+	bool		has_null_labels;
+} CrdKeepsake;
+
+/* Read what is kept; empty lists where nothing is. */
+extern CrdKeepsake *crd_keepsake_read(void);
+
+/* A kept column of a step by its name, or NULL. */
+extern const CrdKeptColumn *crd_kept_column(const CrdKeepsake *keepsake,
+											int step, const char *name);
+
+/* The kept row of a catalog entry that still goes by its slug, or NULL. */
+extern const CrdKeptRow *crd_kept_row(const CrdKeepsake *keepsake,
+									  const CrdCatalogRow *row);
+
+/*
+ * The dictionary for step 4, a CrdKeptType for each entry that connections
+ * point to; id_expr is what points.
+ */
+extern List *crd_dictionary(const CrdSchema *schema, const char *id_expr);
+
+/*
+ * What the rows of version 4 become when step 4 is undone, as expressions over
+ * connections.
+ */
+typedef struct CrdWayBack
+{
+	const char *provider;
+	const char *type;
+	const char *label;
+	const char *config;
+	const char *config_changes; /* condition: config must say the capability */
+	const char *type_unknown;	/* condition: its type is made up */
+} CrdWayBack;
+
+extern CrdWayBack *crd_way_back(const CrdSchema *schema,
+								const CrdKeepsake *keepsake);
+
+/* How many rows that concerns */
+typedef struct CrdWayBackCounts
+{
+	int64		total;
+	int64		null_labels;
+	int64		config_changes;
+	int64		config_refuses; /* config is no object that could say it */
+	const char *config_samples; /* keys of those */
+	int64		type_unknown;
+} CrdWayBackCounts;
+
+extern CrdWayBackCounts *crd_way_back_counts(const CrdSchema *schema,
+											 const CrdWayBack *way);
+
+/*
+ * The rows that a constraint or unique index would refuse after step 4 is
+ * undone, as "keys 1, 2"; NULL where there is none.
+ */
+extern const char *crd_way_back_violations(const CrdSchema *schema,
+										   const CrdKeepsake *keepsake,
+										   const CrdWayBack *way,
+										   const CrdKeptStatement *enforced);
+
+/* Callbacks of crd_stream(): keep what the queries of the plan return. */
+extern void crd_keep_exceptions(const CrdRows *rows, void *arg);
+extern void crd_keep_null_labels(const CrdRows *rows, void *arg);
+
+#endif							/* CRD_KEEPSAKE_H */

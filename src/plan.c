@@ -1,0 +1,736 @@
+/*-------------------------------------------------------------------------
+ *
+ * plan.c
+ *	  The four steps, up and down, as lists of actions.
+ *
+ * Each step adds its actions to phases, and the phases of all steps of a plan
+ * run one after the other: what is kept for the way back; what prepares the
+ * rewrite; one ALTER TABLE for each table; what needs the new rows.  So steps
+ * that meet in one plan share one rewrite, and each row is written once.
+ *
+ * Values come by ALTER COLUMN ... TYPE ... USING, in the rewrite, never by an
+ * UPDATE of every row: that would fire triggers, move updated_at, double the
+ * table, and with a deferred trigger make the next ALTER TABLE fail.  USING
+ * sees the row as it was, so the same ALTER TABLE can drop what it reads.  The
+ * few rows whose label or config must change on the way back are updated as
+ * replication would do it: ALTER COLUMN TYPE on a column that stays is refused
+ * where a view or a trigger uses it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "bridge.h"
+#include "plan.h"
+#include "sql.h"
+
+typedef enum Phase
+{
+	KEEP,
+	PREPARE,
+	REWRITE,
+	FINISH
+} Phase;
+#define NPHASES (FINISH + 1)
+
+typedef struct CrdPlanner
+{
+	CrdFindings *findings;
+	const CrdSchema *schema;
+	const CrdKeepsake *keepsake;
+	CrdPlan    *plan;
+	int			step;			/* that adds actions now */
+	List	   *phases[NPHASES];
+
+	/* the clauses of the one ALTER TABLE for each table */
+	StringInfoData clauses[CRD_NTABLES];
+	StringInfoData purposes[CRD_NTABLES];
+	int			clauses_step[CRD_NTABLES];
+} CrdPlanner;
+
+static void step1_up(CrdPlanner *planner);
+static void step1_down(CrdPlanner *planner);
+static void step2_up(CrdPlanner *planner);
+static void step2_down(CrdPlanner *planner);
+static void step3_up(CrdPlanner *planner);
+static void step3_down(CrdPlanner *planner);
+static void step4_up(CrdPlanner *planner);
+static void step4_down(CrdPlanner *planner);
+
+/* A fifth step is one more row here, and its facts in schema.c. */
+const CrdStep crd_steps[CRD_LAST_STEP + 1] = {
+	[1] = {"add_available_connection_slug_and_auth_type", step1_up, step1_down},
+	[2] = {"add_connection_available_connection_id", step2_up, step2_down},
+	[3] = {"enforce_connection_available_connection_id_fk", step3_up, step3_down},
+	[4] = {"drop_connection_provider_type_rename_name_to_label", step4_up, step4_down},
+};
+
+PG_FUNCTION_INFO_V1(connections_plan);
+
+#define ACCESS_EXCLUSIVE "ACCESS EXCLUSIVE"
+#define SHARE_ROW_EXCLUSIVE "SHARE ROW EXCLUSIVE"
+#define ROW_EXCLUSIVE "ROW EXCLUSIVE"
+#define ACCESS_SHARE "ACCESS SHARE"
+
+static void add(CrdPlanner *planner, Phase phase, CrdActionKind kind,
+				CrdTable table, const char *lock_mode, const char *purpose,
+				const char *format,...) pg_attribute_printf(7, 8);
+static void alter(CrdPlanner *planner, CrdTable table, const char *purpose,
+				  const char *format,...) pg_attribute_printf(4, 5);
+static void fill(CrdPlanner *planner, CrdTable table, const char *column,
+				 const char *type, const char *value);
+static void keep_columns(CrdPlanner *planner, bool up);
+static void keep_column(CrdPlanner *planner, StringInfo values, int seq,
+						CrdColumnId id);
+static void forget(CrdPlanner *planner, Phase phase, const char *from,
+				   bool anything);
+static void replay(CrdPlanner *planner, CrdTable table);
+static void create_bridge(CrdPlanner *planner);
+static const char *kept_type_or(CrdPlanner *planner, const char *column,
+								const char *otherwise);
+static bool kept_not_null(CrdPlanner *planner, const char *column);
+static const char *literal(const char *value);
+static CrdAction *make_action(int step, CrdActionKind kind, CrdTable table,
+							  const char *lock_mode, const char *purpose,
+							  const char *statement);
+
+
+/* The plan */
+
+CrdPlan *
+crd_plan(CrdFindings *findings)
+{
+	CrdPlanner	planner = {0};
+	int			from = findings->schema->version;
+	int			to = findings->target;
+	int			last = 0;
+
+	planner.findings = findings;
+	planner.schema = findings->schema;
+	planner.keepsake = crd_findings_keepsake(findings);
+	planner.plan = palloc0(sizeof(CrdPlan));
+	for (CrdTable table = 0; table < CRD_NTABLES; table++)
+	{
+		initStringInfo(&planner.clauses[table]);
+		initStringInfo(&planner.purposes[table]);
+	}
+
+	for (planner.step = from + 1; planner.step <= to; planner.step++)
+	{
+		crd_steps[planner.step].up(&planner);
+		last = planner.step;
+	}
+	for (planner.step = from; planner.step > to; planner.step--)
+	{
+		crd_steps[planner.step].down(&planner);
+		last = Max(last, planner.step);
+	}
+
+	for (CrdTable table = CRD_NTABLES; table-- > 0;)
+		if (planner.clauses[table].len > 0)
+			planner.phases[REWRITE] =
+				lappend(planner.phases[REWRITE],
+						make_action(planner.clauses_step[table], CRD_RUN, table,
+									ACCESS_EXCLUSIVE,
+									planner.purposes[table].data,
+									psprintf("ALTER TABLE %s %s",
+											 planner.schema->relation[table].name,
+											 planner.clauses[table].data)));
+	planner.step = last;
+	for (CrdTable table = 0; table < CRD_NTABLES; table++)
+		if (planner.schema->relation[table].row_security_binds ||
+			planner.schema->relation[table].row_security_lifted)
+			add(&planner, FINISH, CRD_RUN, table, ACCESS_EXCLUSIVE,
+				"put FORCE ROW LEVEL SECURITY back",
+				"ALTER TABLE %s FORCE ROW LEVEL SECURITY",
+				planner.schema->relation[table].name);
+	if (planner.plan->rewrites)
+		add(&planner, FINISH, CRD_RUN, CRD_CONNECTIONS,
+			"SHARE UPDATE EXCLUSIVE", "new statistics for the planner",
+			"ANALYZE connections.connections");
+
+	for (int i = 0; i < NPHASES; i++)
+		planner.plan->actions = list_concat(planner.plan->actions,
+											planner.phases[i]);
+	return planner.plan;
+}
+
+List *
+crd_plan_preface(const CrdSchema *schema, int target)
+{
+	List	   *actions = NIL;
+	int			step = target > schema->version ? schema->version + 1 : schema->version;
+
+	for (CrdTable table = 0; table < CRD_NTABLES; table++)
+		actions = lappend(actions,
+						  make_action(step, CRD_RUN, table, ACCESS_EXCLUSIVE,
+									  "keep everybody else out until the end",
+									  psprintf("LOCK TABLE %s IN ACCESS EXCLUSIVE MODE",
+											   schema->relation[table].name)));
+	for (CrdTable table = 0; table < CRD_NTABLES; table++)
+		if (schema->relation[table].row_security_binds)
+			actions = lappend(actions,
+							  make_action(step, CRD_RUN, table, ACCESS_EXCLUSIVE,
+										  "let the owner see every row",
+										  psprintf("ALTER TABLE %s NO FORCE ROW LEVEL SECURITY",
+												   schema->relation[table].name)));
+	return actions;
+}
+
+
+/*
+ * Step 1: the catalog gets slug (from name), display_name and auth_type, and
+ * loses name.
+ */
+static void
+step1_up(CrdPlanner *planner)
+{
+	const CrdSchema *schema = planner->schema;
+	StringInfoData auth_type;
+	StringInfoData display_name;
+
+	planner->plan->rows[1] = schema->nrows;
+	keep_columns(planner, true);
+	forget(planner, KEEP, "kept_catalog", planner->keepsake->rows != NIL);
+
+	add(planner, PREPARE, CRD_RUN, CRD_CATALOG, ACCESS_EXCLUSIVE,
+		"add the new columns, without values yet",
+		"ALTER TABLE connections.available_connections"
+		" ADD COLUMN slug text, ADD COLUMN display_name text, ADD COLUMN auth_type text");
+
+	initStringInfo(&auth_type);
+	initStringInfo(&display_name);
+	for (int i = 0; i < schema->nrows; i++)
+	{
+		const CrdCatalogRow *row = &schema->rows[i];
+		const CrdKeptRow *kept = crd_kept_row(planner->keepsake, row);
+		const char *id = crd_id_literals(schema)[i];
+
+		appendStringInfo(&auth_type, " WHEN %s THEN %s", id,
+						 literal(kept ? kept->auth_type :
+								 row->known ? row->known->auth_type : NULL));
+		if (kept)
+			appendStringInfo(&display_name, " WHEN %s THEN %s", id,
+							 literal(kept->display_name));
+	}
+	fill(planner, CRD_CATALOG, "slug", kept_type_or(planner, "slug", "text"),
+		 "name::text");
+	if (display_name.len)
+		fill(planner, CRD_CATALOG, "display_name",
+			 kept_type_or(planner, "display_name", "text"),
+			 psprintf("CASE id%s END", display_name.data));
+	else
+		fill(planner, CRD_CATALOG, "display_name",
+			 kept_type_or(planner, "display_name", "text"), "NULL");
+	fill(planner, CRD_CATALOG, "auth_type",
+		 kept_type_or(planner, "auth_type", "text"),
+		 psprintf("CASE id%s END", auth_type.data));
+	alter(planner, CRD_CATALOG, "slug and auth_type are required",
+		  "ALTER COLUMN slug SET NOT NULL, ALTER COLUMN auth_type SET NOT NULL");
+	alter(planner, CRD_CATALOG, "drop name", "DROP COLUMN name");
+	add(planner, FINISH, CRD_RUN, CRD_CATALOG, ACCESS_EXCLUSIVE,
+		"slug identifies an entry",
+		"ALTER TABLE connections.available_connections ADD UNIQUE (slug)");
+	replay(planner, CRD_CATALOG);
+}
+
+static void
+step1_down(CrdPlanner *planner)
+{
+	const CrdSchema *schema = planner->schema;
+	StringInfoData rows;
+
+	planner->plan->rows[1] = schema->nrows;
+	keep_columns(planner, false);
+	initStringInfo(&rows);
+	for (int i = 0; i < schema->nrows; i++)
+		appendStringInfo(&rows, "%s(%s, %s, %s, %s)", i ? ", " : "",
+						 literal(schema->rows[i].id),
+						 literal(schema->rows[i].slug),
+						 literal(schema->rows[i].display_name),
+						 literal(schema->rows[i].auth_type));
+	if (rows.len)
+		add(planner, KEEP, CRD_RUN_IN_LEDGER, CRD_CATALOG, ROW_EXCLUSIVE,
+			"keep the entries for when step 1 is applied again",
+			"INSERT INTO connections_redesign.kept_catalog (id, slug, display_name, auth_type) VALUES %s",
+			rows.data);
+
+	add(planner, PREPARE, CRD_RUN, CRD_CATALOG, ACCESS_EXCLUSIVE,
+		"bring name back, without values yet",
+		"ALTER TABLE connections.available_connections ADD COLUMN name text");
+	fill(planner, CRD_CATALOG, "name", kept_type_or(planner, "name", "text"),
+		 "slug::text");
+	if (kept_not_null(planner, "name"))
+		alter(planner, CRD_CATALOG, "name is required", "ALTER COLUMN name SET NOT NULL");
+	alter(planner, CRD_CATALOG, "drop slug, display_name and auth_type",
+		  "DROP COLUMN slug, DROP COLUMN display_name, DROP COLUMN auth_type");
+	if (planner->keepsake->columns[1] == NIL)
+		add(planner, FINISH, CRD_RUN, CRD_CATALOG, ACCESS_EXCLUSIVE,
+			"name identifies an entry",
+			"ALTER TABLE connections.available_connections ADD UNIQUE (name)");
+	replay(planner, CRD_CATALOG);
+}
+
+/*
+ * Step 2: connections gets available_connection_id, filled by the mapping, and
+ * the bridge that keeps it right until step 4.
+ */
+static void
+step2_up(CrdPlanner *planner)
+{
+	const CrdSchema *schema = planner->schema;
+	const char *type = schema->column[CRD_CATALOG_ID].type;
+
+	planner->plan->rows[2] = crd_findings_census(planner->findings)->total;
+	forget(planner, KEEP, "kept_ddl", planner->keepsake->columns[2] != NIL);
+	add(planner, PREPARE, CRD_RUN, CRD_CONNECTIONS, ACCESS_EXCLUSIVE,
+		"add the new column, without values yet",
+		"ALTER TABLE connections.connections ADD COLUMN available_connection_id %s",
+		type);
+	fill(planner, CRD_CONNECTIONS, "available_connection_id", type,
+		 crd_mapping_expr(schema, crd_id_literals(schema)));
+	if (planner->findings->target < 4)
+		create_bridge(planner);
+	replay(planner, CRD_CONNECTIONS);
+}
+
+static void
+step2_down(CrdPlanner *planner)
+{
+	if (planner->findings->census)
+		planner->plan->rows[2] = planner->findings->census->total;
+	else if (planner->findings->way_back_counts)
+		planner->plan->rows[2] = planner->findings->way_back_counts->total;
+	keep_columns(planner, false);
+	if (planner->schema->has_bridge)
+		add(planner, PREPARE, CRD_RUN, CRD_CONNECTIONS, ACCESS_EXCLUSIVE,
+			"the bridge has nothing to fill any more",
+			"DROP TRIGGER %s ON connections.connections",
+			quote_identifier(CRD_BRIDGE_TRIGGER));
+	alter(planner, CRD_CONNECTIONS, "drop available_connection_id",
+		  "DROP COLUMN available_connection_id");
+}
+
+/*
+ * Step 3: available_connection_id becomes NOT NULL, a foreign key ON DELETE
+ * RESTRICT, and indexed.  An index that is already there serves, and stays when
+ * the step is undone.
+ */
+static void
+step3_up(CrdPlanner *planner)
+{
+	const CrdSchema *schema = planner->schema;
+
+	planner->plan->rows[3] = crd_findings_census(planner->findings)->total;
+	forget(planner, KEEP, "kept_ddl", planner->keepsake->statements[3] != NIL);
+	if (OidIsValid(schema->own_fk_index))
+		add(planner, KEEP, CRD_RUN_IN_LEDGER, CRD_CONNECTIONS, ROW_EXCLUSIVE,
+			"remember that the index was there before",
+			"INSERT INTO connections_redesign.kept_ddl (step, seq, statement) VALUES (3, 1, %s)",
+			quote_literal_cstr(get_rel_name(schema->own_fk_index)));
+	alter(planner, CRD_CONNECTIONS, "available_connection_id is required",
+		  "ALTER COLUMN available_connection_id SET NOT NULL");
+	add(planner, FINISH, CRD_RUN, CRD_CONNECTIONS, SHARE_ROW_EXCLUSIVE,
+		"every connection is of an available kind, and no kind in use can be deleted",
+		"ALTER TABLE connections.connections ADD FOREIGN KEY (available_connection_id)"
+		" REFERENCES connections.available_connections (id) ON DELETE RESTRICT");
+	if (!schema->has_fk_index)
+		add(planner, FINISH, CRD_RUN, CRD_CONNECTIONS, "SHARE",
+			"find the connections of a kind",
+			"CREATE INDEX ON connections.connections (available_connection_id)");
+}
+
+static void
+step3_down(CrdPlanner *planner)
+{
+	const CrdSchema *schema = planner->schema;
+	Oid			index = schema->own_fk_index;
+
+	forget(planner, KEEP, "kept_ddl", planner->keepsake->statements[3] != NIL);
+	add(planner, PREPARE, CRD_RUN, CRD_CONNECTIONS, ACCESS_EXCLUSIVE,
+		"drop the foreign key",
+		"ALTER TABLE connections.connections DROP CONSTRAINT %s",
+		quote_identifier(schema->catalog_fk_name));
+	if (OidIsValid(index) && planner->keepsake->statements[3] == NIL)
+		add(planner, PREPARE, CRD_RUN, CRD_CONNECTIONS, ACCESS_EXCLUSIVE,
+			"drop the index", "DROP INDEX %s",
+			quote_qualified_identifier(get_namespace_name(get_rel_namespace(index)),
+									   get_rel_name(index)));
+	if (planner->findings->target >= 2)
+		alter(planner, CRD_CONNECTIONS, "available_connection_id may be NULL",
+			  "ALTER COLUMN available_connection_id DROP NOT NULL");
+}
+
+/*
+ * Step 4: connections loses provider and type, and name becomes the nullable
+ * label.
+ */
+static void
+step4_up(CrdPlanner *planner)
+{
+	const CrdSchema *schema = planner->schema;
+	const CrdKeepsake *keepsake = planner->keepsake;
+	const char *id_expr = crd_has_column(schema, CRD_AVAILABLE_CONNECTION_ID) ?
+		"available_connection_id" : crd_mapping_expr(schema, crd_id_literals(schema));
+	StringInfoData dictionary;
+	StringInfoData values;
+	bool		exceptions = false;
+	ListCell   *lc;
+
+	initStringInfo(&dictionary);
+	initStringInfo(&values);
+	foreach(lc, crd_findings_dictionary(planner->findings))
+	{
+		CrdKeptType *kept = lfirst(lc);
+
+		planner->plan->rows[4] += kept->count;
+		if (kept->exceptions > 0)
+			exceptions = true;
+		appendStringInfo(&values, "%s(%s, %s)", values.len ? ", " : "",
+						 literal(kept->id), literal(kept->type));
+		appendStringInfo(&dictionary, " WHEN %s::%s THEN %s",
+						 literal(kept->id), schema->column[CRD_CATALOG_ID].type,
+						 literal(kept->type));
+	}
+
+	keep_columns(planner, true);
+	forget(planner, KEEP, "kept_type_dictionary", keepsake->types != NIL);
+	forget(planner, KEEP, "kept_type_exception", keepsake->has_exceptions);
+	if (values.len)
+		add(planner, KEEP, CRD_RUN_IN_LEDGER, CRD_CONNECTIONS, ROW_EXCLUSIVE,
+			"keep the type that most connections of each kind have",
+			"INSERT INTO connections_redesign.kept_type_dictionary (available_connection_id, type) VALUES %s",
+			values.data);
+	if (exceptions)
+		add(planner, KEEP, CRD_KEEP_EXCEPTIONS, CRD_CONNECTIONS, ACCESS_SHARE,
+			"keep the type of the other connections",
+			"SELECT %s, (%s)::text, type::text FROM connections.connections"
+			" WHERE type::text COLLATE \"C\" IS DISTINCT FROM CASE %s%s END",
+			schema->key, id_expr, id_expr, dictionary.data);
+
+	if (schema->has_bridge)
+		add(planner, PREPARE, CRD_RUN, CRD_CONNECTIONS, ACCESS_EXCLUSIVE,
+			"the bridge has nothing to read any more",
+			"DROP TRIGGER %s ON connections.connections",
+			quote_identifier(CRD_BRIDGE_TRIGGER));
+	if (schema->column[CRD_NAME].not_null)
+		add(planner, PREPARE, CRD_RUN, CRD_CONNECTIONS, ACCESS_EXCLUSIVE,
+			"label may be NULL",
+			"ALTER TABLE connections.connections ALTER COLUMN name DROP NOT NULL");
+	if (keepsake->has_null_labels)
+	{
+		add(planner, PREPARE, CRD_RUN_AS_REPLICA, CRD_CONNECTIONS, ROW_EXCLUSIVE,
+			"labels that were NULL before the rollback, and are still empty, are NULL again",
+			"UPDATE connections.connections SET name = NULL"
+			" WHERE name::text = '' AND connections_redesign.label_was_null(%s)",
+			schema->key);
+		forget(planner, FINISH, "kept_null_label", true);
+	}
+	alter(planner, CRD_CONNECTIONS, "drop provider and type",
+		  "DROP COLUMN provider, DROP COLUMN type");
+	add(planner, FINISH, CRD_RUN, CRD_CONNECTIONS, ACCESS_EXCLUSIVE,
+		"name becomes label",
+		"ALTER TABLE connections.connections RENAME COLUMN name TO label");
+}
+
+static void
+step4_down(CrdPlanner *planner)
+{
+	CrdWayBack *way = crd_findings_way_back(planner->findings);
+	CrdWayBackCounts *counts = crd_findings_way_back_counts(planner->findings);
+	const CrdKeepsake *keepsake = planner->keepsake;
+
+	planner->plan->rows[4] = counts->total;
+	if (counts->null_labels > 0)
+		add(planner, KEEP, CRD_KEEP_NULL_LABELS, CRD_CONNECTIONS, ACCESS_SHARE,
+			"remember which labels are NULL, for when step 4 is applied again",
+			"SELECT %s FROM connections.connections WHERE label IS NULL",
+			planner->schema->key);
+	if (counts->null_labels > 0 || counts->config_changes > 0)
+		add(planner, PREPARE, CRD_RUN_AS_REPLICA, CRD_CONNECTIONS, ROW_EXCLUSIVE,
+			"NULL labels become empty names, and config tells the capability",
+			"UPDATE connections.connections SET label = %s, config = %s"
+			" WHERE label IS NULL OR %s",
+			way->label, way->config, way->config_changes);
+	add(planner, PREPARE, CRD_RUN, CRD_CONNECTIONS, ACCESS_EXCLUSIVE,
+		"bring provider and type back, without values yet",
+		"ALTER TABLE connections.connections ADD COLUMN provider text, ADD COLUMN type text");
+	fill(planner, CRD_CONNECTIONS, "provider",
+		 kept_type_or(planner, "provider", "text"), way->provider);
+	fill(planner, CRD_CONNECTIONS, "type",
+		 kept_type_or(planner, "type", "text"), way->type);
+	if (kept_not_null(planner, "provider"))
+		alter(planner, CRD_CONNECTIONS, "provider is required",
+			  "ALTER COLUMN provider SET NOT NULL");
+	if (kept_not_null(planner, "type"))
+		alter(planner, CRD_CONNECTIONS, "type is required",
+			  "ALTER COLUMN type SET NOT NULL");
+	if (kept_not_null(planner, "name"))
+		alter(planner, CRD_CONNECTIONS, "name is required",
+			  "ALTER COLUMN label SET NOT NULL");
+	add(planner, FINISH, CRD_RUN, CRD_CONNECTIONS, ACCESS_EXCLUSIVE,
+		"label becomes name",
+		"ALTER TABLE connections.connections RENAME COLUMN label TO name");
+	replay(planner, CRD_CONNECTIONS);
+	if (planner->findings->target >= 2)
+		create_bridge(planner);
+	forget(planner, FINISH, "kept_ddl", keepsake->columns[4] != NIL);
+	forget(planner, FINISH, "kept_type_dictionary", keepsake->types != NIL);
+	forget(planner, FINISH, "kept_type_exception", keepsake->has_exceptions);
+
+	if (counts->config_changes > 0)
+		planner->plan->warnings =
+			lappend(planner->plan->warnings,
+					psprintf("config of " INT64_FORMAT " connections was given the capability that their available connection has",
+							 counts->config_changes));
+	if (counts->type_unknown > 0)
+		planner->plan->warnings =
+			lappend(planner->plan->warnings,
+					psprintf("type of " INT64_FORMAT " connections is not known from before: it was set to the auth_type of their available connection",
+							 counts->type_unknown));
+}
+
+
+/* Adding actions */
+
+static void
+add(CrdPlanner *planner, Phase phase, CrdActionKind kind, CrdTable table,
+	const char *lock_mode, const char *purpose, const char *format,...)
+{
+	StringInfoData buf;
+	int			needed;
+
+	initStringInfo(&buf);
+	do
+	{
+		va_list		args;
+
+		va_start(args, format);
+		needed = appendStringInfoVA(&buf, format, args);
+		va_end(args);
+		if (needed)
+			enlargeStringInfo(&buf, needed);
+	} while (needed);
+	planner->phases[phase] = lappend(planner->phases[phase],
+									 make_action(planner->step, kind, table,
+												 lock_mode, purpose, buf.data));
+}
+
+/* Add a clause to the one ALTER TABLE of the table. */
+static void
+alter(CrdPlanner *planner, CrdTable table, const char *purpose,
+	  const char *format,...)
+{
+	StringInfo	buf = &planner->clauses[table];
+	int			needed;
+
+	if (buf->len)
+		appendStringInfoString(buf, ", ");
+	do
+	{
+		va_list		args;
+
+		va_start(args, format);
+		needed = appendStringInfoVA(buf, format, args);
+		va_end(args);
+		if (needed)
+			enlargeStringInfo(buf, needed);
+	} while (needed);
+	appendStringInfo(&planner->purposes[table], "%s%s",
+					 planner->purposes[table].len ? "; " : "", purpose);
+	planner->clauses_step[table] = Max(planner->clauses_step[table], planner->step);
+}
+
+/* Give a new column its type and, in the rewrite, its values. */
+static void
+fill(CrdPlanner *planner, CrdTable table, const char *column,
+	 const char *type, const char *value)
+{
+	alter(planner, table, psprintf("fill %s", column),
+		  "ALTER COLUMN %s TYPE %s USING ((%s)::%s)", column, type, value, type);
+	if (table == CRD_CONNECTIONS)
+		planner->plan->rewrites = true;
+}
+
+static CrdAction *
+make_action(int step, CrdActionKind kind, CrdTable table, const char *lock_mode,
+			const char *purpose, const char *statement)
+{
+	CrdAction  *action = palloc(sizeof(CrdAction));
+
+	action->step = step;
+	action->kind = kind;
+	action->table = table;
+	action->lock_mode = lock_mode;
+	action->purpose = purpose;
+	action->statement = statement;
+	return action;
+}
+
+/*
+ * Keep the shape of the columns that the step drops, and what goes with them.
+ * What was kept of the step before is not needed any more: this plan has read
+ * it.
+ */
+static void
+keep_columns(CrdPlanner *planner, bool up)
+{
+	const CrdSchema *schema = planner->schema;
+	CrdColumnId columns[CRD_NCOLUMNS];
+	int			ncolumns = 0;
+	CrdTable	table;
+	StringInfoData values;
+	int			seq = 0;
+	ListCell   *lc;
+
+	for (int i = 0; i < CRD_NDROPS; i++)
+		if (crd_drops[i].step == planner->step && crd_drops[i].up == up)
+			columns[ncolumns++] = crd_drops[i].column;
+	table = schema->column[columns[0]].table;
+
+	forget(planner, KEEP, "kept_ddl",
+		   planner->keepsake->columns[planner->step] != NIL);
+	initStringInfo(&values);
+	for (int i = 0; i < ncolumns; i++)
+		keep_column(planner, &values, ++seq, columns[i]);
+	/* name is not dropped but renamed; only its NOT NULL goes */
+	if (planner->step == 4)
+		keep_column(planner, &values, ++seq, CRD_NAME);
+	foreach(lc, crd_kept_statements(schema, columns, ncolumns))
+	{
+		CrdKeptStatement *kept = lfirst(lc);
+
+		appendStringInfo(&values, ", (%d, %d, %s, NULL, NULL, %s, %s, %s, %s)",
+						 planner->step, ++seq, literal(kept->constraint),
+						 literal(kept->statement), literal(kept->keys),
+						 literal(kept->condition),
+						 kept->nulls_distinct ? "true" : "false");
+	}
+	add(planner, KEEP, CRD_RUN_IN_LEDGER, table,
+		ROW_EXCLUSIVE, "keep what the dropped columns were, for the way back",
+		"INSERT INTO connections_redesign.kept_ddl"
+		" (step, seq, name, type, not_null, statement, keys, condition, nulls_distinct) VALUES %s",
+		values.data);
+}
+
+static void
+keep_column(CrdPlanner *planner, StringInfo values, int seq, CrdColumnId id)
+{
+	const CrdColumn *column = &planner->schema->column[id];
+
+	appendStringInfo(values, "%s(%d, %d, %s, %s, %s, NULL, NULL, NULL, true)",
+					 values->len ? ", " : "", planner->step, seq,
+					 literal(column->name), literal(column->type),
+					 column->not_null ? "true" : "false");
+}
+
+/* Delete what was kept, if there is anything; of kept_ddl, the step's. */
+static void
+forget(CrdPlanner *planner, Phase phase, const char *from, bool anything)
+{
+	if (!anything)
+		return;
+	if (strcmp(from, "kept_ddl") == 0)
+		from = psprintf("kept_ddl WHERE step = %d", planner->step);
+	add(planner, phase, CRD_RUN_IN_LEDGER, CRD_CONNECTIONS, ROW_EXCLUSIVE,
+		"what was kept has been used",
+		"DELETE FROM connections_redesign.%s", from);
+}
+
+/* Run again what was kept when the columns were dropped. */
+static void
+replay(CrdPlanner *planner, CrdTable table)
+{
+	ListCell   *lc;
+
+	foreach(lc, planner->keepsake->statements[planner->step])
+		add(planner, FINISH, CRD_RUN, table, ACCESS_EXCLUSIVE,
+			"bring back what went with the column", "%s",
+			((CrdKeptStatement *) lfirst(lc))->statement);
+}
+
+static void
+create_bridge(CrdPlanner *planner)
+{
+	add(planner, FINISH, CRD_RUN, CRD_CONNECTIONS, SHARE_ROW_EXCLUSIVE,
+		"keep available_connection_id right while provider and type are written",
+		"%s", crd_bridge_ddl(planner->schema));
+	add(planner, FINISH, CRD_RUN, CRD_CONNECTIONS, SHARE_ROW_EXCLUSIVE,
+		"also for rows that replication or a restore writes",
+		"ALTER TABLE connections.connections ENABLE ALWAYS TRIGGER %s",
+		quote_identifier(CRD_BRIDGE_TRIGGER));
+}
+
+static const char *
+kept_type_or(CrdPlanner *planner, const char *column, const char *otherwise)
+{
+	const CrdKeptColumn *kept = crd_kept_column(planner->keepsake, planner->step,
+												column);
+
+	return kept ? kept->type : otherwise;
+}
+
+/* A column that others dropped is taken to have been NOT NULL. */
+static bool
+kept_not_null(CrdPlanner *planner, const char *column)
+{
+	const CrdKeptColumn *kept = crd_kept_column(planner->keepsake, planner->step,
+												column);
+
+	return kept == NULL || kept->not_null;
+}
+
+static const char *
+literal(const char *value)
+{
+	return value ? quote_literal_cstr(value) : "NULL";
+}
+
+
+/*
+ * connections_plan(step, online) prints the plan.
+ */
+Datum
+connections_plan(PG_FUNCTION_ARGS)
+{
+	int			target = crd_check_step(fcinfo, 0, 0, CRD_LAST_STEP);
+	CrdSet	   *set;
+	CrdFindings *findings;
+	List	   *actions;
+	ListCell   *lc;
+	int			seq = 0;
+
+	if (PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"online\" must not be null")));
+	if (PG_GETARG_BOOL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("the online mode is not implemented"),
+				 errhint("Use connections_plan(step) for the atomic mode.")));
+
+	set = crd_set_open(fcinfo);
+	findings = crd_findings(crd_schema_read(), target);
+	crd_checks_enforce(findings, false);
+	if (findings->schema->version == target)
+		return (Datum) 0;
+	crd_schema_read_catalog(findings->schema);
+	actions = list_concat(crd_plan_preface(findings->schema, target),
+						  crd_plan(findings)->actions);
+	foreach(lc, actions)
+	{
+		CrdAction  *action = lfirst(lc);
+
+		crd_set_put(set, (const char *[]) {
+			psprintf("%d", action->step), psprintf("%d", ++seq),
+				action->statement, action->lock_mode, action->purpose
+		});
+	}
+	return (Datum) 0;
+}

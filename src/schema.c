@@ -1,0 +1,446 @@
+/*-------------------------------------------------------------------------
+ *
+ * schema.c
+ *	  What the system catalogs say of the two tables.  See schema.h.
+ *
+ * The version is what the schema says: a table of facts holds what each step
+ * leaves behind, and the version is the highest step of which, and of all
+ * before it, every fact holds.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_class.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+
+#include "bridge.h"
+#include "schema.h"
+#include "sql.h"
+
+static const char *const table_names[CRD_NTABLES] = {
+	[CRD_CONNECTIONS] = "connections.connections",
+	[CRD_CATALOG] = "connections.available_connections",
+};
+
+static const struct
+{
+	CrdTable	table;
+	const char *name;
+}			columns[CRD_NCOLUMNS] = {
+	[CRD_CATALOG_ID] = {CRD_CATALOG, "id"},
+	[CRD_CATALOG_NAME] = {CRD_CATALOG, "name"},
+	[CRD_SLUG] = {CRD_CATALOG, "slug"},
+	[CRD_DISPLAY_NAME] = {CRD_CATALOG, "display_name"},
+	[CRD_AUTH_TYPE] = {CRD_CATALOG, "auth_type"},
+	[CRD_PROVIDER] = {CRD_CONNECTIONS, "provider"},
+	[CRD_TYPE] = {CRD_CONNECTIONS, "type"},
+	[CRD_NAME] = {CRD_CONNECTIONS, "name"},
+	[CRD_CONFIG] = {CRD_CONNECTIONS, "config"},
+	[CRD_AVAILABLE_CONNECTION_ID] = {CRD_CONNECTIONS, "available_connection_id"},
+	[CRD_LABEL] = {CRD_CONNECTIONS, "label"},
+};
+
+/* What a fact says of its column */
+typedef enum FactKind
+{
+	PRESENT,
+	ABSENT,
+	NOT_NULL,
+	NULLABLE,
+	UNIQUE_SLUG,
+	FOREIGN_KEY,
+	INDEX						/* may be there before its step */
+} FactKind;
+
+/* What each step leaves behind.  A fifth step adds its rows here. */
+static const struct
+{
+	int			step;
+	FactKind	kind;
+	CrdColumnId column;
+}			facts[] = {
+	{1, PRESENT, CRD_SLUG},
+	{1, PRESENT, CRD_DISPLAY_NAME},
+	{1, PRESENT, CRD_AUTH_TYPE},
+	{1, NOT_NULL, CRD_SLUG},
+	{1, UNIQUE_SLUG, CRD_SLUG},
+	{1, NOT_NULL, CRD_AUTH_TYPE},
+	{1, ABSENT, CRD_CATALOG_NAME},
+	{2, PRESENT, CRD_AVAILABLE_CONNECTION_ID},
+	{3, NOT_NULL, CRD_AVAILABLE_CONNECTION_ID},
+	{3, FOREIGN_KEY, CRD_AVAILABLE_CONNECTION_ID},
+	{3, INDEX, CRD_AVAILABLE_CONNECTION_ID},
+	{4, ABSENT, CRD_PROVIDER},
+	{4, ABSENT, CRD_TYPE},
+	{4, ABSENT, CRD_NAME},
+	{4, PRESENT, CRD_LABEL},
+	{4, NULLABLE, CRD_LABEL},
+};
+
+const CrdDrop crd_drops[CRD_NDROPS] = {
+	{1, true, CRD_CATALOG_NAME},
+	{1, false, CRD_SLUG},
+	{1, false, CRD_DISPLAY_NAME},
+	{1, false, CRD_AUTH_TYPE},
+	{2, false, CRD_AVAILABLE_CONNECTION_ID},
+	{4, true, CRD_PROVIDER},
+	{4, true, CRD_TYPE},
+};
+
+static void read_relation(CrdSchema *schema, CrdTable table);
+static void read_columns(CrdSchema *schema, CrdTable table);
+static void read_primary_key(CrdSchema *schema);
+static void read_catalog_indexes(CrdSchema *schema);
+static void read_foreign_key(CrdSchema *schema);
+static void read_version(CrdSchema *schema);
+static bool fact_holds(const CrdSchema *schema, FactKind kind, CrdColumnId id);
+static char *fact_text(const CrdSchema *schema, FactKind kind, CrdColumnId id);
+
+#define BOOL(value) ((value) && (value)[0] == 't')
+
+CrdSchema *
+crd_schema_read(void)
+{
+	CrdSchema  *schema = palloc0(sizeof(CrdSchema));
+
+	for (CrdTable table = 0; table < CRD_NTABLES; table++)
+		schema->relation[table].name = table_names[table];
+	for (CrdColumnId id = 0; id < CRD_NCOLUMNS; id++)
+	{
+		schema->column[id].table = columns[id].table;
+		schema->column[id].name = columns[id].name;
+	}
+	for (CrdTable table = 0; table < CRD_NTABLES; table++)
+	{
+		read_relation(schema, table);
+		read_columns(schema, table);
+	}
+	read_primary_key(schema);
+	read_catalog_indexes(schema);
+	read_foreign_key(schema);
+	read_version(schema);
+	return schema;
+}
+
+bool
+crd_has_column(const CrdSchema *schema, CrdColumnId id)
+{
+	return schema->column[id].attnum != 0;
+}
+
+bool
+crd_schema_owned(const CrdSchema *schema)
+{
+	for (CrdTable table = 0; table < CRD_NTABLES; table++)
+		if (!schema->relation[table].exists ||
+			!has_privs_of_role(GetUserId(), schema->relation[table].owner))
+			return false;
+	return true;
+}
+
+Oid
+crd_owner(const CrdSchema *schema, CrdTable table)
+{
+	return schema->relation[table].owner;
+}
+
+void
+crd_schema_read_catalog(CrdSchema *schema)
+{
+	bool		redesigned = crd_has_column(schema, CRD_SLUG) &&
+		!crd_has_column(schema, CRD_CATALOG_NAME);
+	CrdRows    *rows;
+
+	rows = crd_fetch(crd_owner(schema, CRD_CATALOG),
+					 psprintf("SELECT id::text COLLATE \"C\", %s FROM connections.available_connections ORDER BY 2, 1",
+							  redesigned ? "slug::text COLLATE \"C\", auth_type::text, display_name::text"
+							  : "name::text COLLATE \"C\", NULL, NULL"), 0);
+	schema->rows = palloc0(sizeof(CrdCatalogRow) * Max(rows->nrows, 1));
+	for (int i = 0; i < rows->nrows; i++)
+	{
+		CrdCatalogRow *row = &schema->rows[schema->nrows];
+
+		if (rows->row[i][1] == NULL)
+		{
+			schema->nnull_slugs++;
+			continue;
+		}
+		schema->nrows++;
+		row->id = rows->row[i][0];
+		row->slug = rows->row[i][1];
+		row->auth_type = rows->row[i][2];
+		row->display_name = rows->row[i][3];
+		row->known = crd_registry_find(row->slug);
+		row->provider = row->known ? row->known->provider : row->slug;
+		row->capability = row->known ? row->known->capability : NULL;
+	}
+}
+
+static void
+read_relation(CrdSchema *schema, CrdTable table)
+{
+	CrdRelation *rel = &schema->relation[table];
+	CrdRows    *rows;
+
+	rows = crd_fetch(CRD_CALLER,
+					 "SELECT c.oid, c.relowner, c.relkind, c.relpersistence,"
+					 " coalesce(am.amname = 'heap', c.relkind = 'p'),"
+					 " c.reloftype <> 0, c.relispartition,"
+					 " EXISTS (SELECT FROM pg_inherits i"
+					 "  WHERE i.inhrelid = c.oid AND NOT c.relispartition"
+					 "  OR i.inhparent = c.oid AND c.relkind <> 'p'),"
+					 " c.relrowsecurity AND c.relforcerowsecurity"
+					 "  AND NOT r.rolbypassrls AND NOT r.rolsuper"
+					 " FROM pg_class c"
+					 " JOIN pg_namespace n ON n.oid = c.relnamespace"
+					 " JOIN pg_roles r ON r.oid = c.relowner"
+					 " LEFT JOIN pg_am am ON am.oid = c.relam"
+					 " WHERE n.nspname || '.' || c.relname = $1", 1, rel->name);
+	if (rows->nrows == 0)
+		return;
+	rel->exists = true;
+	rel->relid = atooid(rows->row[0][0]);
+	rel->owner = atooid(rows->row[0][1]);
+	rel->kind = rows->row[0][2][0];
+	rel->persistence = rows->row[0][3][0];
+	rel->is_heap = BOOL(rows->row[0][4]);
+	rel->is_typed = BOOL(rows->row[0][5]);
+	rel->is_partition = BOOL(rows->row[0][6]);
+	rel->inherits = BOOL(rows->row[0][7]);
+	rel->row_security_binds = BOOL(rows->row[0][8]);
+}
+
+static void
+read_columns(CrdSchema *schema, CrdTable table)
+{
+	CrdRows    *rows;
+
+	rows = crd_fetch(CRD_CALLER,
+					 "WITH RECURSIVE base(attnum, typid) AS ("
+					 " SELECT attnum, atttypid FROM pg_attribute"
+					 "  WHERE attrelid = $1::oid AND attnum > 0 AND NOT attisdropped"
+					 " UNION ALL"
+					 " SELECT b.attnum, t.typbasetype FROM base b"
+					 "  JOIN pg_type t ON t.oid = b.typid WHERE t.typtype = 'd')"
+					 "SELECT a.attname, a.attnum, b.typid,"
+					 " format_type(a.atttypid, a.atttypmod)"
+					 "  || CASE WHEN a.attcollation <> d.typcollation"
+					 "   THEN ' COLLATE ' || a.attcollation::regcollation::text ELSE '' END,"
+					 " a.attnotnull,"
+					 " a.attgenerated <> '' OR a.attidentity <> '',"
+					 " EXISTS (SELECT FROM pg_partitioned_table p"
+					 "  WHERE p.partrelid = a.attrelid"
+					 "  AND (a.attnum = ANY (p.partattrs::int2[]) OR EXISTS (SELECT FROM pg_depend d"
+					 "   WHERE d.classid = 'pg_class'::regclass AND d.objid = a.attrelid AND d.objsubid = a.attnum"
+					 "   AND d.refclassid = 'pg_class'::regclass AND d.refobjid = a.attrelid AND d.refobjsubid = 0"
+					 "   AND d.deptype = 'i')))"
+					 " FROM pg_attribute a"
+					 " JOIN base b ON b.attnum = a.attnum"
+					 " JOIN pg_type t ON t.oid = b.typid AND t.typtype <> 'd'"
+					 " JOIN pg_type d ON d.oid = a.atttypid"
+					 " WHERE a.attrelid = $1::oid", 1,
+					 psprintf("%u", schema->relation[table].relid));
+	for (int i = 0; i < rows->nrows; i++)
+		for (CrdColumnId id = 0; id < CRD_NCOLUMNS; id++)
+		{
+			CrdColumn  *column = &schema->column[id];
+
+			if (column->table != table ||
+				strcmp(column->name, rows->row[i][0]) != 0)
+				continue;
+			column->attnum = pg_strtoint32(rows->row[i][1]);
+			column->base_type = atooid(rows->row[i][2]);
+			column->type = rows->row[i][3];
+			column->not_null = BOOL(rows->row[i][4]);
+			column->is_computed = BOOL(rows->row[i][5]);
+			column->is_partition_key = BOOL(rows->row[i][6]);
+		}
+}
+
+static void
+read_primary_key(CrdSchema *schema)
+{
+	CrdRows    *rows;
+
+	rows = crd_fetch(CRD_CALLER,
+					 "SELECT CASE count(*) WHEN 1 THEN min(format('%I::text', a.attname))"
+					 " ELSE format('ROW(%s)::text', string_agg(quote_ident(a.attname), ', ' ORDER BY k.n)) END,"
+					 " bool_or(p.condeferrable),"
+					 " bool_or(a.attname IN ('provider', 'type', 'name'))"
+					 " FROM pg_constraint p"
+					 " CROSS JOIN unnest(p.conkey) WITH ORDINALITY k(attnum, n)"
+					 " JOIN pg_attribute a ON a.attrelid = p.conrelid AND a.attnum = k.attnum"
+					 " WHERE p.conrelid = $1::oid AND p.contype = 'p'"
+					 " GROUP BY p.oid", 1,
+					 psprintf("%u", schema->relation[CRD_CONNECTIONS].relid));
+	if (rows->nrows == 0)
+		return;
+	schema->key = rows->row[0][0];
+	schema->key_deferrable = BOOL(rows->row[0][1]);
+	schema->key_uses_legacy = BOOL(rows->row[0][2]);
+}
+
+static void
+read_catalog_indexes(CrdSchema *schema)
+{
+	CrdRows    *rows;
+
+	rows = crd_fetch(CRD_CALLER,
+					 "SELECT i.indexrelid, a.attname FROM pg_index i"
+					 " JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]"
+					 " WHERE i.indrelid = $1::oid AND i.indisunique AND i.indisvalid"
+					 " AND i.indimmediate AND i.indpred IS NULL AND i.indnkeyatts = 1"
+					 " AND a.attname IN ('id', 'slug') ORDER BY 1", 1,
+					 psprintf("%u", schema->relation[CRD_CATALOG].relid));
+	for (int i = 0; i < rows->nrows; i++)
+	{
+		if (strcmp(rows->row[i][1], "id") == 0)
+			schema->catalog_id_unique = true;
+		else
+			schema->slug_index = atooid(rows->row[i][0]);
+	}
+}
+
+/*
+ * The foreign key to the catalog, the index under it, and the bridge.
+ */
+static void
+read_foreign_key(CrdSchema *schema)
+{
+	const char *connections = psprintf("%u", schema->relation[CRD_CONNECTIONS].relid);
+	const char *attnum = psprintf("%d", schema->column[CRD_AVAILABLE_CONNECTION_ID].attnum);
+	CrdRows    *rows;
+
+	rows = crd_fetch(CRD_CALLER,
+					 "SELECT oid, conname, confdeltype = 'r' AND convalidated FROM pg_constraint"
+					 " WHERE contype = 'f' AND conrelid = $1::oid AND confrelid = $2::oid"
+					 " AND conkey = ARRAY[$3::int2] AND conparentid = 0"
+					 " ORDER BY 3 DESC, 1 LIMIT 1", 3, connections,
+					 psprintf("%u", schema->relation[CRD_CATALOG].relid), attnum);
+	if (rows->nrows > 0)
+	{
+		schema->catalog_fk = atooid(rows->row[0][0]);
+		schema->catalog_fk_name = rows->row[0][1];
+		schema->catalog_fk_restricts = BOOL(rows->row[0][2]);
+	}
+
+	rows = crd_fetch(CRD_CALLER,
+					 "SELECT indexrelid, indnatts = 1 AND NOT indisunique AND NOT indisexclusion"
+					 " FROM pg_index WHERE indrelid = $1::oid AND indisvalid AND indisready"
+					 " AND indpred IS NULL AND indkey[0] = $2::int2 AND $2::int2 > 0"
+					 " ORDER BY 2 DESC, 1 LIMIT 1", 2, connections, attnum);
+	if (rows->nrows > 0)
+	{
+		schema->has_fk_index = true;
+		if (BOOL(rows->row[0][1]))
+			schema->own_fk_index = atooid(rows->row[0][0]);
+	}
+
+	rows = crd_fetch(CRD_CALLER,
+					 "SELECT FROM pg_trigger WHERE tgrelid = $1::oid AND tgname = $2", 2,
+					 connections, CRD_BRIDGE_TRIGGER);
+	schema->has_bridge = rows->nrows > 0;
+}
+
+/*
+ * Find the version, and where the schema fits none, say what does not fit.
+ */
+static void
+read_version(CrdSchema *schema)
+{
+	int			step = 0;
+	StringInfoData there;
+	StringInfoData missing;
+
+	for (CrdTable table = 0; table < CRD_NTABLES; table++)
+		if (!schema->relation[table].exists)
+		{
+			schema->version = CRD_NO_VERSION;
+			schema->misfit = psprintf("Table %s does not exist.",
+									  schema->relation[table].name);
+			return;
+		}
+
+	/* the highest step that is wholly there, with all before it */
+	for (step = 1; step <= CRD_LAST_STEP; step++)
+	{
+		bool		whole = true;
+
+		for (int i = 0; i < lengthof(facts); i++)
+			if (facts[i].step == step &&
+				!fact_holds(schema, facts[i].kind, facts[i].column))
+				whole = false;
+		if (!whole)
+			break;
+	}
+	schema->highest_whole = schema->version = step - 1;
+
+	/* nothing of the steps beyond may be there */
+	initStringInfo(&there);
+	initStringInfo(&missing);
+	for (int i = 0; i < lengthof(facts); i++)
+	{
+		bool		holds = fact_holds(schema, facts[i].kind, facts[i].column);
+
+		if (facts[i].step < step)
+			continue;
+		if (holds && facts[i].kind != INDEX)
+			appendStringInfo(&there, "%s%s", there.len ? ", " : "",
+							 fact_text(schema, facts[i].kind, facts[i].column));
+		if (!holds && facts[i].step == step)
+			appendStringInfo(&missing, "%s%s", missing.len ? ", " : "",
+							 fact_text(schema, facts[i].kind, facts[i].column));
+	}
+	if (there.len == 0)
+		return;
+	schema->version = CRD_NO_VERSION;
+	schema->misfit = psprintf("Whole up to version %d, but of what comes later there is: %s; for version %d there is not: %s.",
+							  schema->highest_whole, there.data, step, missing.data);
+}
+
+static bool
+fact_holds(const CrdSchema *schema, FactKind kind, CrdColumnId id)
+{
+	const CrdColumn *column = &schema->column[id];
+
+	switch (kind)
+	{
+		case PRESENT:
+			return column->attnum != 0;
+		case ABSENT:
+			return column->attnum == 0;
+		case NOT_NULL:
+			return column->attnum != 0 && column->not_null;
+		case NULLABLE:
+			return column->attnum != 0 && !column->not_null;
+		case UNIQUE_SLUG:
+			return OidIsValid(schema->slug_index);
+		case FOREIGN_KEY:
+			return schema->catalog_fk_restricts;
+		case INDEX:
+			return schema->has_fk_index;
+	}
+	return false;
+}
+
+static char *
+fact_text(const CrdSchema *schema, FactKind kind, CrdColumnId id)
+{
+	static const char *const form[] = {
+		[PRESENT] = "column %s",
+		[ABSENT] = "no column %s",
+		[NOT_NULL] = "NOT NULL on %s",
+		[NULLABLE] = "nullable %s",
+		[UNIQUE_SLUG] = "UNIQUE on %s",
+		[FOREIGN_KEY] = "a validated foreign key ON DELETE RESTRICT on %s",
+		[INDEX] = "an index on %s",
+	};
+	const CrdColumn *column = &schema->column[id];
+	const char *table = strchr(table_names[column->table], '.') + 1;
+
+	return psprintf(form[kind], psprintf("%s.%s", table, column->name));
+}

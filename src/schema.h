@@ -1,0 +1,150 @@
+/*-------------------------------------------------------------------------
+ *
+ * schema.h
+ *	  What the system catalogs say of the two tables: relations, columns, the
+ *	  version they are at, and what is there of the next one.
+ *
+ * Reading it takes no lock on the tables.  Shapes are matched by structure,
+ * never by the name of an index or constraint.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CRD_SCHEMA_H
+#define CRD_SCHEMA_H
+
+#include "nodes/pg_list.h"
+
+#include "registry.h"
+
+#define CRD_LAST_STEP 4
+
+/* The version of a pair of tables that fits no version */
+#define CRD_NO_VERSION (-1)
+
+typedef enum CrdTable
+{
+	CRD_CONNECTIONS,			/* locked first, see atomic.c */
+	CRD_CATALOG
+} CrdTable;
+#define CRD_NTABLES 2
+
+typedef struct CrdRelation
+{
+	const char *name;			/* qualified */
+	bool		exists;
+	Oid			relid;
+	Oid			owner;
+	char		kind;			/* pg_class.relkind */
+	char		persistence;	/* pg_class.relpersistence */
+	bool		is_heap;
+	bool		is_typed;
+	bool		is_partition;
+	bool		inherits;		/* has parents or children, not partitions */
+	bool		row_security_binds; /* FORCE, and the owner does not bypass */
+	bool		row_security_lifted;	/* it did, before this migration */
+} CrdRelation;
+
+/* The columns that the runbook names, in the order of crd_columns */
+typedef enum CrdColumnId
+{
+	CRD_CATALOG_ID,
+	CRD_CATALOG_NAME,
+	CRD_SLUG,
+	CRD_DISPLAY_NAME,
+	CRD_AUTH_TYPE,
+	CRD_PROVIDER,
+	CRD_TYPE,
+	CRD_NAME,
+	CRD_CONFIG,
+	CRD_AVAILABLE_CONNECTION_ID,
+	CRD_LABEL
+} CrdColumnId;
+#define CRD_NCOLUMNS (CRD_LABEL + 1)
+
+/* The columns that a step drops on its way up or down */
+typedef struct CrdDrop
+{
+	int			step;
+	bool		up;
+	CrdColumnId column;
+} CrdDrop;
+
+#define CRD_NDROPS 7
+extern const CrdDrop crd_drops[CRD_NDROPS];
+
+typedef struct CrdColumn
+{
+	CrdTable	table;
+	const char *name;
+	int			attnum;			/* 0 where the column is not there */
+	Oid			base_type;		/* below all domains */
+	const char *type;			/* with modifier and collation, as DDL spells
+								 * it */
+	bool		not_null;
+	bool		is_computed;	/* generated, or an identity */
+	bool		is_partition_key;
+} CrdColumn;
+
+/*
+ * A catalog row, with what the registry knows of it.  An entry that the
+ * registry does not know is its own provider: that is what a rollback makes
+ * of it.
+ */
+typedef struct CrdCatalogRow
+{
+	const char *id;
+	const char *slug;			/* or the legacy name, below version 1 */
+	const char *auth_type;		/* NULL below version 1 */
+	const char *display_name;
+	const CrdEntry *known;		/* or NULL */
+	const char *provider;
+	const char *capability;
+} CrdCatalogRow;
+
+typedef struct CrdSchema
+{
+	CrdRelation relation[CRD_NTABLES];
+	CrdColumn	column[CRD_NCOLUMNS];
+
+	int			version;		/* CRD_NO_VERSION where it fits none */
+	int			highest_whole;	/* the last step that is wholly there */
+	const char *misfit;			/* what does not fit, or NULL */
+
+	const char *key;			/* expression of the primary key as text, or
+								 * NULL */
+	bool		key_deferrable;
+	bool		key_uses_legacy;	/* it has a column that step 4 drops */
+	bool		catalog_id_unique;
+
+	Oid			slug_index;		/* a UNIQUE index on slug alone */
+	Oid			catalog_fk;		/* FK to the catalog, of any kind */
+	const char *catalog_fk_name;
+	bool		catalog_fk_restricts;	/* ON DELETE RESTRICT and validated */
+	bool		has_fk_index;	/* an index that leads with the column */
+	Oid			own_fk_index;	/* a plain one on that column alone */
+	bool		has_bridge;
+
+	/* filled by crd_schema_read_catalog() */
+	int			nrows;
+	CrdCatalogRow *rows;		/* by slug */
+	int			nnull_slugs;	/* further rows, without slug or name */
+} CrdSchema;
+
+/* Read the system catalogs; never fails for what it finds. */
+extern CrdSchema *crd_schema_read(void);
+
+/*
+ * Read the catalog's rows, as its owner.  Takes ACCESS SHARE.
+ */
+extern void crd_schema_read_catalog(CrdSchema *schema);
+
+/* Whether a column is there. */
+extern bool crd_has_column(const CrdSchema *schema, CrdColumnId id);
+
+/* Whether both tables exist and the current user may act as their owners. */
+extern bool crd_schema_owned(const CrdSchema *schema);
+
+/* The role that owns a table of the migration. */
+extern Oid	crd_owner(const CrdSchema *schema, CrdTable table);
+
+#endif							/* CRD_SCHEMA_H */

@@ -1,0 +1,302 @@
+/*-------------------------------------------------------------------------
+ *
+ * sql.c
+ *	  Running statements: the only door to SPI, and the only place where the
+ *	  user id and the settings are switched.  See sql.h for the security model.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/indexing.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/guc.h"
+
+#include "compat.h"
+#include "sql.h"
+
+/* How many rows crd_stream() hands over at a time */
+#define STREAM_BATCH 10000
+
+/*
+ * Settings that change what a statement does or how values read as text.
+ * What was deparsed under them (constraints, literals) reads back the same.
+ */
+static const struct
+{
+	const char *name;
+	const char *value;
+}			settings[] = {
+	{"search_path", "pg_catalog, pg_temp"},
+	{"row_security", "off"},
+	{"standard_conforming_strings", "on"},
+	{"quote_all_identifiers", "off"},
+	{"transform_null_equals", "off"},
+	{"default_tablespace", ""},
+	{"TimeZone", "UTC"},
+	{"DateStyle", "ISO, YMD"},
+	{"IntervalStyle", "postgres"},
+	{"extra_float_digits", "1"},
+	{"bytea_output", "hex"},
+	{"xmloption", "content"},
+};
+
+/* What scope_leave() puts back; after an error, the abort does. */
+typedef struct Scope
+{
+	Oid			userid;
+	int			sec_context;
+	int			guc_level;
+} Scope;
+
+static void
+set_local(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_SUSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
+
+static void
+scope_enter(Scope *scope, Oid role)
+{
+	GetUserIdAndSecContext(&scope->userid, &scope->sec_context);
+	scope->guc_level = NewGUCNestLevel();
+	for (int i = 0; i < lengthof(settings); i++)
+		set_local(settings[i].name, settings[i].value);
+	if (OidIsValid(role))
+		SetUserIdAndSecContext(role, scope->sec_context |
+							   SECURITY_RESTRICTED_OPERATION);
+}
+
+static void
+scope_leave(Scope *scope)
+{
+	AtEOXact_GUC(false, scope->guc_level);
+	SetUserIdAndSecContext(scope->userid, scope->sec_context);
+}
+
+/* Connect to SPI; a failure can only be a mistake of ours. */
+static void
+connect(void)
+{
+	int			rc = SPI_connect();
+
+	if (rc != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed: %s", SPI_result_code_string(rc));
+}
+
+static void
+finish(void)
+{
+	int			rc = SPI_finish();
+
+	if (rc != SPI_OK_FINISH)
+		elog(ERROR, "SPI_finish failed: %s", SPI_result_code_string(rc));
+}
+
+/* Execute between connect() and finish(), and check the result code. */
+static void
+execute(const char *sql, int nparams, va_list params)
+{
+	Oid			types[FUNC_MAX_ARGS];
+	Datum		values[FUNC_MAX_ARGS];
+	char		nulls[FUNC_MAX_ARGS] = {0};
+	int			rc;
+
+	for (int i = 0; i < nparams; i++)
+	{
+		const char *value = va_arg(params, const char *);
+
+		types[i] = TEXTOID;
+		values[i] = value ? CStringGetTextDatum(value) : (Datum) 0;
+		nulls[i] = value ? ' ' : 'n';
+	}
+	rc = SPI_execute_with_args(sql, nparams, types, values, nulls, false, 0);
+	if (rc < 0)
+		elog(ERROR, "SPI_execute_with_args failed: %s: %s",
+			 SPI_result_code_string(rc), sql);
+}
+
+/* Copy SPI's result as text into "target". */
+static CrdRows *
+copy_rows(MemoryContext target)
+{
+	MemoryContext old = MemoryContextSwitchTo(target);
+	CrdRows    *rows = palloc(sizeof(CrdRows));
+	int			natts = SPI_tuptable ? SPI_tuptable->tupdesc->natts : 0;
+	const char ***row;
+
+	rows->nrows = SPI_tuptable ? (int) SPI_processed : 0;
+	row = palloc(sizeof(*row) * Max(rows->nrows, 1));
+	for (int i = 0; i < rows->nrows; i++)
+	{
+		row[i] = palloc(sizeof(char *) * Max(natts, 1));
+		for (int j = 0; j < natts; j++)
+			row[i][j] = SPI_getvalue(SPI_tuptable->vals[i],
+									 SPI_tuptable->tupdesc, j + 1);
+	}
+	rows->row = (const char *const *const *) row;
+	MemoryContextSwitchTo(old);
+	return rows;
+}
+
+CrdRows *
+crd_fetch(Oid role, const char *sql, int nparams,...)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	Scope		scope;
+	CrdRows    *rows;
+	va_list		params;
+
+	connect();
+	scope_enter(&scope, role);
+	va_start(params, nparams);
+	execute(sql, nparams, params);
+	va_end(params);
+	rows = copy_rows(caller);
+	scope_leave(&scope);
+	finish();
+	return rows;
+}
+
+uint64
+crd_run(Oid role, const char *sql, int nparams,...)
+{
+	Scope		scope;
+	uint64		processed;
+	va_list		params;
+
+	connect();
+	scope_enter(&scope, role);
+	va_start(params, nparams);
+	execute(sql, nparams, params);
+	va_end(params);
+	processed = SPI_processed;
+	scope_leave(&scope);
+	finish();
+	return processed;
+}
+
+uint64
+crd_run_as_replica(Oid role, const char *sql)
+{
+	int			guc_level = NewGUCNestLevel();
+	uint64		processed;
+
+	set_local("session_replication_role", "replica");
+	processed = crd_run(role, sql, 0);
+	AtEOXact_GUC(false, guc_level);
+	return processed;
+}
+
+void
+crd_stream(Oid role, const char *sql, CrdRowsCallback callback, void *arg)
+{
+	MemoryContext batch;
+	Scope		scope;
+	Portal		portal;
+
+	connect();
+	batch = AllocSetContextCreate(CurrentMemoryContext,
+								  "connections_redesign stream",
+								  ALLOCSET_DEFAULT_SIZES);
+	scope_enter(&scope, role);
+	portal = SPI_cursor_open_with_args(NULL, sql, 0, NULL, NULL, NULL, false,
+									   CURSOR_OPT_NO_SCROLL);
+	scope_leave(&scope);
+	for (;;)
+	{
+		MemoryContext old;
+		CrdRows    *rows;
+
+		CHECK_FOR_INTERRUPTS();
+		scope_enter(&scope, role);
+		SPI_cursor_fetch(portal, true, STREAM_BATCH);
+		rows = copy_rows(batch);
+		scope_leave(&scope);
+		SPI_freetuptable(SPI_tuptable);
+		if (rows->nrows == 0)
+			break;
+		old = MemoryContextSwitchTo(batch);
+		callback(rows, arg);
+		MemoryContextSwitchTo(old);
+		MemoryContextReset(batch);
+	}
+	SPI_cursor_close(portal);
+	MemoryContextDelete(batch);
+	finish();
+}
+
+CrdRows *
+crd_fetch_as_application(const char *sql, int nparams,...)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	int			guc_level = NewGUCNestLevel();
+	CrdRows    *rows;
+	va_list		params;
+
+	connect();
+	set_local("search_path", "pg_catalog, pg_temp");
+	va_start(params, nparams);
+	execute(sql, nparams, params);
+	va_end(params);
+	rows = copy_rows(caller);
+	AtEOXact_GUC(false, guc_level);
+	finish();
+	return rows;
+}
+
+Oid
+crd_extension_owner(void)
+{
+	Oid			extension = get_extension_oid("connections_redesign", false);
+	Relation	rel = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Oid			owner;
+
+	ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(extension));
+	scan = systable_beginscan(rel, ExtensionOidIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "could not find extension %u", extension);
+	owner = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return owner;
+}
+
+CrdSet *
+crd_set_open(FunctionCallInfo fcinfo)
+{
+	CrdSet	   *set = palloc(sizeof(CrdSet));
+
+	InitMaterializedSRF(fcinfo, 0);
+	set->rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	set->input = TupleDescGetAttInMetadata(set->rsinfo->setDesc);
+	return set;
+}
+
+/*
+ * Add a row to the set: a text for each column, NULL for null.
+ */
+void
+crd_set_put(CrdSet *set, const char *const *values)
+{
+	HeapTuple	tuple = BuildTupleFromCStrings(set->input,
+											   (char **) values);
+
+	tuplestore_puttuple(set->rsinfo->setResult, tuple);
+	heap_freetuple(tuple);
+}

@@ -1,0 +1,76 @@
+/*-------------------------------------------------------------------------
+ *
+ * sql.h
+ *	  Running statements: the only door to SPI, and the only place where the
+ *	  user id and the settings are switched.
+ *
+ * Security model.  A statement that touches the user's tables runs as the
+ * owner of the table in a security-restricted operation, as REINDEX does, so
+ * that casts, CHECK functions, index expressions and triggers that an owner
+ * planted never run as the superuser who migrates.  A statement that writes
+ * the ledger or the keepsake runs as the extension's owner; it never reads a
+ * user's table.  Whoever it runs as, search_path is pg_catalog, pg_temp and
+ * row_security is off: a query fails rather than skip rows.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CRD_SQL_H
+#define CRD_SQL_H
+
+#include "fmgr.h"
+#include "funcapi.h"
+
+/* As "role" below: the caller itself, for what reads the system catalogs */
+#define CRD_CALLER InvalidOid
+
+/*
+ * A result as text, NULL for null, in the memory context of the caller of
+ * crd_fetch().
+ */
+typedef struct CrdRows
+{
+	int			nrows;
+	const char *const *const *row;	/* row[i][j] */
+} CrdRows;
+
+/* Called with each batch of crd_stream(); the rows are gone when it returns. */
+typedef void (*CrdRowsCallback) (const CrdRows *rows, void *arg);
+
+/*
+ * Run one statement as "role" with nparams text parameters (const char *,
+ * NULL for null), and return what it returns or how many rows it processed.
+ */
+extern CrdRows *crd_fetch(Oid role, const char *sql, int nparams,...);
+extern uint64 crd_run(Oid role, const char *sql, int nparams,...);
+
+/*
+ * Run an UPDATE as "role" as replication would: only ALWAYS and REPLICA
+ * triggers fire, updated_at does not move, and no trigger event stays pending
+ * that would make a later ALTER TABLE fail.
+ */
+extern uint64 crd_run_as_replica(Oid role, const char *sql);
+
+/* Run a query as "role", and hand its rows to callback in batches. */
+extern void crd_stream(Oid role, const char *sql, CrdRowsCallback callback,
+					   void *arg);
+
+/*
+ * Run a statement as the caller with its own row_security, as
+ * connections_available() and the seed do: the table's policies apply.
+ */
+extern CrdRows *crd_fetch_as_application(const char *sql, int nparams,...);
+
+/* The role that owns this extension. */
+extern Oid	crd_extension_owner(void);
+
+/* The set that a set-returning function returns, written row by row as text. */
+typedef struct CrdSet
+{
+	ReturnSetInfo *rsinfo;
+	AttInMetadata *input;
+} CrdSet;
+
+extern CrdSet *crd_set_open(FunctionCallInfo fcinfo);
+extern void crd_set_put(CrdSet *set, const char *const *values);
+
+#endif							/* CRD_SQL_H */
