@@ -123,7 +123,7 @@ check_transaction(const char *function)
 static CrdSchema *
 read_enforced(int target)
 {
-	CrdFindings *findings = crd_findings(crd_schema_read(), target);
+	CrdFindings *findings = crd_findings(crd_schema_read(), target, true);
 
 	crd_checks_enforce(findings, false);
 	return findings->schema;
@@ -157,7 +157,7 @@ migrate_to(int target)
 		rel->row_security_lifted = rel->row_security_binds;
 		rel->row_security_binds = false;
 	}
-	findings = crd_findings(schema, target);
+	findings = crd_findings(schema, target, true);
 	crd_checks_enforce(findings, true);
 
 	plan = crd_plan(findings);

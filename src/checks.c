@@ -167,12 +167,13 @@ static const char *count_text(int64 count, const char *noun);
 /* What is known */
 
 CrdFindings *
-crd_findings(CrdSchema *schema, int target)
+crd_findings(CrdSchema *schema, int target, bool to_plan)
 {
 	CrdFindings *findings = palloc0(sizeof(CrdFindings));
 
 	findings->schema = schema;
 	findings->target = target;
+	findings->to_plan = to_plan;
 	return findings;
 }
 
@@ -188,21 +189,21 @@ CrdCensus *
 crd_findings_census(CrdFindings *findings)
 {
 	if (findings->census == NULL)
-		findings->census = crd_census(findings->schema);
+		findings->census =
+			crd_census(findings->schema,
+					   findings->to_plan && findings->target == CRD_LAST_STEP &&
+					   !crd_has_column(findings->schema, CRD_AVAILABLE_CONNECTION_ID));
 	return findings->census;
 }
 
 List *
 crd_findings_dictionary(CrdFindings *findings)
 {
-	const CrdSchema *schema = findings->schema;
-
 	if (findings->dictionary == NIL)
 		findings->dictionary =
-			crd_dictionary(schema,
-						   crd_has_column(schema, CRD_AVAILABLE_CONNECTION_ID) ?
-						   "available_connection_id" :
-						   crd_mapping_expr(schema, crd_id_literals(schema)));
+			crd_dictionary(findings->schema,
+						   crd_has_column(findings->schema, CRD_AVAILABLE_CONNECTION_ID) ?
+						   NULL : crd_findings_census(findings));
 	return findings->dictionary;
 }
 
@@ -264,7 +265,7 @@ connections_precheck(PG_FUNCTION_ARGS)
 	int			target = crd_check_step(fcinfo, 0, 0, CRD_LAST_STEP);
 	CrdSchema  *schema = crd_schema_read();
 
-	report_all(fcinfo, direction_to(schema, target), crd_findings(schema, target));
+	report_all(fcinfo, direction_to(schema, target), crd_findings(schema, target, false));
 	return (Datum) 0;
 }
 
@@ -277,7 +278,7 @@ connections_verify(PG_FUNCTION_ARGS)
 {
 	CrdSchema  *schema = crd_schema_read();
 
-	report_all(fcinfo, VERIFY, crd_findings(schema, schema->version));
+	report_all(fcinfo, VERIFY, crd_findings(schema, schema->version, false));
 	return (Datum) 0;
 }
 

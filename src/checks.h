@@ -21,6 +21,7 @@ typedef struct CrdFindings
 {
 	CrdSchema  *schema;
 	int			target;			/* version to reach */
+	bool		to_plan;		/* the census is to count types, too */
 
 	CrdKeepsake *keepsake;
 	CrdCensus  *census;
@@ -29,7 +30,7 @@ typedef struct CrdFindings
 	CrdWayBackCounts *way_back_counts;
 } CrdFindings;
 
-extern CrdFindings *crd_findings(CrdSchema *schema, int target);
+extern CrdFindings *crd_findings(CrdSchema *schema, int target, bool to_plan);
 
 /* Read now, or return what has been read. */
 extern CrdKeepsake *crd_findings_keepsake(CrdFindings *findings);

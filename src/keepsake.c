@@ -22,8 +22,10 @@
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "lib/bloomfilter.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "storage/bufmgr.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -40,9 +42,13 @@
 PG_FUNCTION_INFO_V1(crd_kept_type);
 PG_FUNCTION_INFO_V1(crd_label_was_null);
 
+static List *dictionary_of_census(const CrdSchema *schema,
+								  const CrdCensus *census);
 static char *rolled_back_rows(const CrdSchema *schema,
 							  const CrdKeepsake *keepsake,
 							  const CrdWayBack *way);
+static Relation open_kept(const char *name);
+static bloom_filter *build_filter(MemoryContext context);
 static HeapTuple probe(Relation rel, Datum key, SysScanDesc *scan);
 static void check_may_read(FunctionCallInfo fcinfo);
 static char *text_array(const CrdRows *rows, int column);
@@ -146,29 +152,59 @@ crd_kept_row(const CrdKeepsake *keepsake, const CrdCatalogRow *row)
 }
 
 List *
-crd_dictionary(const CrdSchema *schema, const char *id_expr)
+crd_dictionary(const CrdSchema *schema, const CrdCensus *census)
 {
 	List	   *result = NIL;
 	CrdRows    *rows;
 
+	if (!crd_has_column(schema, CRD_AVAILABLE_CONNECTION_ID))
+		return dictionary_of_census(schema, census);
 	rows = crd_fetch(crd_owner(schema, CRD_CONNECTIONS),
-					 psprintf("SELECT DISTINCT ON (1) id::text COLLATE \"C\", type, sum(n) OVER w, sum(n) OVER w - n FROM ("
-							  "SELECT %s AS id, type::text COLLATE \"C\" AS type, count(*) AS n"
-							  " FROM connections.connections GROUP BY 1, 2) t"
-							  " WINDOW w AS (PARTITION BY id)"
-							  " ORDER BY 1, n DESC, type", id_expr), 0);
+					 "SELECT id::text COLLATE \"C\", sum(n), (array_agg(type ORDER BY n DESC, type))[1], count(*) > 1"
+					 " FROM (SELECT available_connection_id AS id, type::text COLLATE \"C\" AS type, count(*) AS n"
+					 "  FROM connections.connections WHERE available_connection_id IS NOT NULL GROUP BY 1, 2) t"
+					 " GROUP BY 1 ORDER BY 1", 0);
 	for (int i = 0; i < rows->nrows; i++)
 	{
-		CrdKeptType *kept;
+		CrdKeptType *kept = palloc(sizeof(CrdKeptType));
 
-		if (rows->row[i][0] == NULL)
-			continue;			/* unmapped: the checks refuse those */
-		kept = palloc(sizeof(CrdKeptType));
 		kept->id = rows->row[i][0];
-		kept->type = rows->row[i][1];
-		kept->count = pg_strtoint64(rows->row[i][2]);
-		kept->exceptions = pg_strtoint64(rows->row[i][3]);
+		kept->count = pg_strtoint64(rows->row[i][1]);
+		kept->type = rows->row[i][2];
+		kept->exceptions = rows->row[i][3][0] == 't';
 		result = lappend(result, kept);
+	}
+	return result;
+}
+
+/* Several pairs may map to one entry: the most frequent one's type serves. */
+static List *
+dictionary_of_census(const CrdSchema *schema, const CrdCensus *census)
+{
+	List	   *result = NIL;
+
+	for (int i = 0; i < schema->nrows; i++)
+	{
+		CrdKeptType *kept = palloc0(sizeof(CrdKeptType));
+		int64		most = 0;
+
+		kept->id = schema->rows[i].id;
+		for (int j = 0; j < census->npairs; j++)
+		{
+			const CrdPair *pair = &census->pairs[j];
+
+			if (pair->row != &schema->rows[i])
+				continue;
+			kept->exceptions |= kept->count > 0 || pair->type_count < pair->count;
+			kept->count += pair->count;
+			if (pair->type_count > most)
+			{
+				most = pair->type_count;
+				kept->type = pair->type;
+			}
+		}
+		if (kept->count > 0)
+			result = lappend(result, kept);
 	}
 	return result;
 }
@@ -377,6 +413,9 @@ text_array(const CrdRows *rows, int column)
  * connections_redesign.kept_type(key, available_connection_id, otherwise) is
  * the type that a connection had when step 4 was applied, if it is an exception
  * to the dictionary and still points where it did; else "otherwise".
+ *
+ * It is called for every row of a rewrite, and few are exceptions: a Bloom
+ * filter keeps most of the others from looking into the index.
  */
 Datum
 crd_kept_type(PG_FUNCTION_ARGS)
@@ -388,12 +427,17 @@ crd_kept_type(PG_FUNCTION_ARGS)
 	bool		isnull = true;
 	bool		found = false;
 
-	check_may_read(fcinfo);
-	if (!PG_ARGISNULL(0) && !PG_ARGISNULL(1))
+	if (fcinfo->flinfo->fn_extra == NULL)
 	{
-		rel = table_open(get_relname_relid("kept_type_exception",
-										   get_namespace_oid("connections_redesign", false)),
-						 AccessShareLock);
+		check_may_read(fcinfo);
+		fcinfo->flinfo->fn_extra = build_filter(fcinfo->flinfo->fn_mcxt);
+	}
+	if (!PG_ARGISNULL(0) && !PG_ARGISNULL(1) &&
+		!bloom_lacks_element(fcinfo->flinfo->fn_extra,
+							 (unsigned char *) VARDATA_ANY(PG_GETARG_TEXT_PP(0)),
+							 VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(0))))
+	{
+		rel = open_kept("kept_type_exception");
 		tuple = probe(rel, PG_GETARG_DATUM(0), &scan);
 		if (HeapTupleIsValid(tuple))
 		{
@@ -421,6 +465,36 @@ crd_kept_type(PG_FUNCTION_ARGS)
 	return result;
 }
 
+/* The keys of all exceptions, as a Bloom filter in "context". */
+static bloom_filter *
+build_filter(MemoryContext context)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+	Relation	rel = open_kept("kept_type_exception");
+	bloom_filter *filter;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	/* rows are about 100 bytes; a wrong guess only costs accuracy */
+	filter = bloom_create((int64) RelationGetNumberOfBlocks(rel) * (BLCKSZ / 100) + 1,
+						  work_mem, 0);
+	scan = systable_beginscan(rel, InvalidOid, false, GetActiveSnapshot(), 0, NULL);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		bool		isnull;
+		text	   *key = DatumGetTextPP(heap_getattr(tuple, 1, RelationGetDescr(rel),
+													  &isnull));
+
+		CHECK_FOR_INTERRUPTS();
+		bloom_add_element(filter, (unsigned char *) VARDATA_ANY(key),
+						  VARSIZE_ANY_EXHDR(key));
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	MemoryContextSwitchTo(old);
+	return filter;
+}
+
 /*
  * connections_redesign.label_was_null(key) is whether the connection's label
  * was NULL when step 4 was undone.
@@ -432,14 +506,24 @@ crd_label_was_null(PG_FUNCTION_ARGS)
 	SysScanDesc scan;
 	bool		found;
 
-	check_may_read(fcinfo);
-	rel = table_open(get_relname_relid("kept_null_label",
-									   get_namespace_oid("connections_redesign", false)),
-					 AccessShareLock);
+	if (fcinfo->flinfo->fn_extra == NULL)
+	{
+		check_may_read(fcinfo);
+		fcinfo->flinfo->fn_extra = fcinfo->flinfo;	/* once for a query */
+	}
+	rel = open_kept("kept_null_label");
 	found = HeapTupleIsValid(probe(rel, PG_GETARG_DATUM(0), &scan));
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
 	PG_RETURN_BOOL(found);
+}
+
+static Relation
+open_kept(const char *name)
+{
+	return table_open(get_relname_relid(name,
+										get_namespace_oid("connections_redesign", false)),
+					  AccessShareLock);
 }
 
 /* Find the row with that key by the primary key, its first column. */
@@ -456,7 +540,7 @@ probe(Relation rel, Datum key, SysScanDesc *scan)
 
 /*
  * The keepsake says what connections held: only who may act as its owner may
- * ask.  Looked at once for a query.
+ * ask.
  */
 static void
 check_may_read(FunctionCallInfo fcinfo)
@@ -464,8 +548,6 @@ check_may_read(FunctionCallInfo fcinfo)
 	HeapTuple	tuple;
 	bool		may;
 
-	if (fcinfo->flinfo->fn_extra)
-		return;
 	tuple = SearchSysCache2(RELNAMENSP, CStringGetDatum("connections"),
 							ObjectIdGetDatum(get_namespace_oid("connections", true)));
 	may = HeapTupleIsValid(tuple) &&
@@ -479,5 +561,4 @@ check_may_read(FunctionCallInfo fcinfo)
 				 errmsg("permission denied for function %s",
 						get_func_name(fcinfo->flinfo->fn_oid)),
 				 errdetail("Only the owner of the tables may ask what was kept of them.")));
-	fcinfo->flinfo->fn_extra = fcinfo->flinfo;
 }

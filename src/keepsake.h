@@ -11,6 +11,7 @@
 #define CRD_KEEPSAKE_H
 
 #include "dependents.h"
+#include "mapping.h"
 #include "schema.h"
 #include "sql.h"
 
@@ -36,8 +37,8 @@ typedef struct CrdKeptType
 {
 	const char *id;
 	const char *type;			/* may be NULL */
-	int64		count;			/* connections of the entry ... */
-	int64		exceptions;		/* ... of which that many have another type */
+	int64		count;			/* of connections; 0 when read back */
+	bool		exceptions;		/* some may have another type */
 } CrdKeptType;
 
 typedef struct CrdKeepsake
@@ -45,7 +46,7 @@ typedef struct CrdKeepsake
 	List	   *columns[CRD_LAST_STEP + 1]; /* of CrdKeptColumn */
 	List	   *statements[CRD_LAST_STEP + 1];	/* of CrdKeptStatement */
 	List	   *rows;			/* of CrdKeptRow */
-	List	   *types;			/* of CrdKeptType, exceptions not counted */
+	List	   *types;			/* of CrdKeptType */
 	bool		has_exceptions;
 	bool		has_null_labels;
 } CrdKeepsake;
@@ -63,9 +64,10 @@ extern const CrdKeptRow *crd_kept_row(const CrdKeepsake *keepsake,
 
 /*
  * The dictionary for step 4, a CrdKeptType for each entry that connections
- * point to; id_expr is what points.
+ * point to: read from the table, or from a census with types of a table that
+ * has no available_connection_id yet.
  */
-extern List *crd_dictionary(const CrdSchema *schema, const char *id_expr);
+extern List *crd_dictionary(const CrdSchema *schema, const CrdCensus *census);
 
 /*
  * What the rows of version 4 become when step 4 is undone, as expressions over

@@ -34,6 +34,13 @@
 /* The legacy provider, without the column's collation */
 #define PROVIDER "provider::text COLLATE \"C\""
 
+/* See capability_key(). */
+static const char *const markers[] = {
+	[CRD_CAPABILITY_NULL] = "\001null",
+	[CRD_CAPABILITY_ABSENT] = "\001absent",
+	[CRD_CONFIG_NULL] = "\001config",
+};
+
 PG_FUNCTION_INFO_V1(crd_capability_of_json);
 PG_FUNCTION_INFO_V1(crd_capability_is_null);
 PG_FUNCTION_INFO_V1(crd_set_capability);
@@ -43,7 +50,9 @@ PG_FUNCTION_INFO_V1(crd_least_keys_combine);
 static const CrdCatalogRow *map_pair(const CrdSchema *schema,
 									 const char *provider,
 									 const char *capability);
-static const char *capability_state_expr(const CrdSchema *schema);
+static const char *capability_key(const CrdSchema *schema);
+static void read_pair(CrdPair *pair, const char *const *row);
+static int	compare_pairs(const void *a, const void *b);
 static const char *skip_space(const char *p, const char *end);
 static bool find_capability(text *json, const char **token, int *length);
 static char *read_string(const char *token, int length);
@@ -51,6 +60,18 @@ static bool is_readable(const char *token, int length);
 
 
 /* The expression, and the same in C */
+
+static bool
+is_first_with_capability(const CrdSchema *schema, int i)
+{
+	if (schema->rows[i].capability == NULL)
+		return false;
+	for (int j = 0; j < i; j++)
+		if (schema->rows[j].capability &&
+			strcmp(schema->rows[j].provider, schema->rows[i].provider) == 0)
+			return false;
+	return true;
+}
 
 char *
 crd_mapping_expr(const CrdSchema *schema, const char *const *values)
@@ -62,7 +83,6 @@ crd_mapping_expr(const CrdSchema *schema, const char *const *values)
 	for (int i = 0; i < schema->nrows; i++)
 	{
 		const CrdCatalogRow *row = &schema->rows[i];
-		bool		first = true;
 
 		if (row->capability == NULL)
 		{
@@ -72,11 +92,7 @@ crd_mapping_expr(const CrdSchema *schema, const char *const *values)
 		}
 
 		/* all capabilities of a provider stand where its first row is */
-		for (int j = 0; j < i; j++)
-			if (schema->rows[j].capability &&
-				strcmp(schema->rows[j].provider, row->provider) == 0)
-				first = false;
-		if (!first)
+		if (!is_first_with_capability(schema, i))
 			continue;
 		appendStringInfo(&buf, " WHEN %s THEN CASE (%s) COLLATE \"C\"",
 						 quote_literal_cstr(row->provider),
@@ -125,58 +141,66 @@ crd_capability_expr(const CrdSchema *schema)
 		"config ->> 'capability'" : "connections_redesign.capability(config)";
 }
 
+/*
+ * What connections are grouped by beside the provider: the capability; where
+ * the provider needs one and there is none, a marker that says why.  One
+ * expression, so that config is taken apart once for a row.  A capability that
+ * looks like a marker maps to nothing either way.
+ */
 static const char *
-capability_state_expr(const CrdSchema *schema)
+capability_key(const CrdSchema *schema)
 {
-	bool		jsonb = schema->column[CRD_CONFIG].base_type == JSONBOID;
 	StringInfoData buf;
 
 	initStringInfo(&buf);
-	appendStringInfoString(&buf, "CASE WHEN " PROVIDER " IN (");
-	for (int i = 0, n = 0; i < schema->nrows; i++)
-		if (schema->rows[i].capability)
-			appendStringInfo(&buf, "%s%s", n++ ? ", " : "",
+	appendStringInfoString(&buf, "CASE WHEN false");
+	for (int i = 0; i < schema->nrows; i++)
+		if (is_first_with_capability(schema, i))
+			appendStringInfo(&buf, " OR " PROVIDER " = %s",
 							 quote_literal_cstr(schema->rows[i].provider));
-	appendStringInfo(&buf, ") AND %s IS NULL"
-					 " THEN CASE WHEN config IS NULL THEN %d WHEN %s THEN %d ELSE %d END"
-					 " ELSE %d END",
-					 crd_capability_expr(schema), CRD_CONFIG_NULL,
-					 jsonb ? "config -> 'capability' IS NOT NULL"
-					 : "connections_redesign.capability_is_null(config)",
-					 CRD_CAPABILITY_NULL, CRD_CAPABILITY_ABSENT,
-					 CRD_CAPABILITY_GIVEN);
+	appendStringInfo(&buf, " THEN coalesce(%s, CASE WHEN config IS NULL THEN '%s' WHEN %s THEN '%s' ELSE '%s' END)"
+					 " ELSE %s END",
+					 crd_capability_expr(schema), markers[CRD_CONFIG_NULL],
+					 schema->column[CRD_CONFIG].base_type == JSONBOID ?
+					 "config -> 'capability' IS NOT NULL" :
+					 "connections_redesign.capability_is_null(config)",
+					 markers[CRD_CAPABILITY_NULL], markers[CRD_CAPABILITY_ABSENT],
+					 crd_capability_expr(schema));
 	return buf.data;
 }
 
+/*
+ * The mapping is looked up for each pair, not for each row.  Only where
+ * something is wrong is the table read once more, for sample keys.
+ */
 CrdCensus *
-crd_census(const CrdSchema *schema)
+crd_census(const CrdSchema *schema, bool types)
 {
 	CrdCensus  *census = palloc0(sizeof(CrdCensus));
-	const char *mapping = crd_mapping_expr(schema, crd_id_literals(schema));
-	const char *bad = psprintf("(%s) IS NULL", mapping);
-	const char *differing = "NULL";
+	const char *key = capability_key(schema);
+	const char *mapping = schema->nrows > 0 ?
+		crd_mapping_expr(schema, crd_id_literals(schema)) : "NULL";
+	bool		compare = schema->nrows > 0 &&
+		crd_has_column(schema, CRD_AVAILABLE_CONNECTION_ID);
+	const char *differing;
+	const char *query;
 	CrdRows    *rows;
 
-	if (schema->nrows == 0)
-		bad = "true";
-	else if (crd_has_column(schema, CRD_AVAILABLE_CONNECTION_ID))
-	{
-		differing = psprintf("count(*) FILTER (WHERE available_connection_id IS DISTINCT FROM (%s))",
-							 mapping);
-		bad = psprintf("(%s) IS DISTINCT FROM available_connection_id OR available_connection_id IS NULL",
-					   mapping);
-	}
-
-	rows = crd_fetch(crd_owner(schema, CRD_CONNECTIONS),
-					 psprintf("SELECT " PROVIDER ", (%s) COLLATE \"C\", %s, count(*), %s,"
-							  " array_to_string(connections_redesign.least_keys(%s) FILTER (WHERE %s), ', ')"
-							  " FROM connections.connections"
-							  " GROUP BY 1, 2, 3 ORDER BY 1 NULLS FIRST, 2 NULLS FIRST, 3",
-							  crd_capability_expr(schema),
-							  schema->nrows ? capability_state_expr(schema) : "0",
-							  differing,
-							  schema->key ? schema->key : "ctid::text", bad), 0);
-
+	differing = compare ?
+		psprintf("count(*) FILTER (WHERE available_connection_id IS DISTINCT FROM (%s))",
+				 mapping) : "0";
+	if (types)
+		query = psprintf("SELECT provider, key, sum(n), sum(differing),"
+						 " (array_agg(type ORDER BY n DESC, type))[1], max(n) FROM ("
+						 "SELECT " PROVIDER " AS provider, (%s) COLLATE \"C\" AS key, type::text COLLATE \"C\" AS type,"
+						 " count(*) AS n, %s AS differing"
+						 " FROM connections.connections GROUP BY 1, 2, 3) t GROUP BY 1, 2",
+						 key, differing);
+	else
+		query = psprintf("SELECT " PROVIDER ", (%s) COLLATE \"C\", count(*), %s, NULL, 0"
+						 " FROM connections.connections GROUP BY 1, 2",
+						 key, differing);
+	rows = crd_fetch(crd_owner(schema, CRD_CONNECTIONS), query, 0);
 	census->npairs = rows->nrows;
 	census->pairs = palloc0(sizeof(CrdPair) * Max(rows->nrows, 1));
 	for (int i = 0; i < rows->nrows; i++)
@@ -184,19 +208,78 @@ crd_census(const CrdSchema *schema)
 		const char *const *row = rows->row[i];
 		CrdPair    *pair = &census->pairs[i];
 
-		pair->provider = row[0];
-		pair->capability = row[1];
-		pair->state = atoi(row[2]);
-		pair->count = pg_strtoint64(row[3]);
-		pair->differing = row[4] ? pg_strtoint64(row[4]) : 0;
-		pair->samples = row[5];
+		read_pair(pair, row);
+		pair->count = pg_strtoint64(row[2]);
+		pair->differing = pg_strtoint64(row[3]);
+		pair->type = row[4];
+		pair->type_count = pg_strtoint64(row[5]);
 		pair->row = map_pair(schema, pair->provider, pair->capability);
 		census->total += pair->count;
 		census->differing += pair->differing;
 		if (pair->row == NULL)
 			census->unmapped += pair->count;
 	}
+	qsort(census->pairs, census->npairs, sizeof(CrdPair), compare_pairs);
+
+	if (census->unmapped == 0 && census->differing == 0)
+		return census;
+	rows = crd_fetch(crd_owner(schema, CRD_CONNECTIONS),
+					 psprintf("SELECT " PROVIDER ", (%s) COLLATE \"C\","
+							  " array_to_string(connections_redesign.least_keys(%s), ', ')"
+							  " FROM connections.connections WHERE (%s) IS NULL%s GROUP BY 1, 2",
+							  key, schema->key ? schema->key : "ctid::text", mapping,
+							  compare ? psprintf(" OR available_connection_id IS DISTINCT FROM (%s)", mapping) : ""), 0);
+	for (int i = 0; i < rows->nrows; i++)
+	{
+		CrdPair		pair = {0};
+		CrdPair    *found;
+
+		read_pair(&pair, rows->row[i]);
+		found = bsearch(&pair, census->pairs, census->npairs, sizeof(CrdPair),
+						compare_pairs);
+		if (found)
+			found->samples = rows->row[i][2];
+	}
+	for (int i = 0; i < census->npairs; i++)
+		if (census->pairs[i].samples == NULL)
+			census->pairs[i].samples = "some that are gone now";
 	return census;
+}
+
+/* Read what the pair is from the first two columns of a row. */
+static void
+read_pair(CrdPair *pair, const char *const *row)
+{
+	pair->provider = row[0];
+	pair->capability = row[1];
+	pair->state = CRD_CAPABILITY_GIVEN;
+	for (int i = 0; i < lengthof(markers); i++)
+		if (markers[i] && row[1] && strcmp(row[1], markers[i]) == 0)
+		{
+			pair->state = i;
+			pair->capability = NULL;
+		}
+}
+
+static int
+compare_nullable(const char *a, const char *b)
+{
+	if (a == NULL || b == NULL)
+		return (a != NULL) - (b != NULL);
+	return strcmp(a, b);
+}
+
+/* By provider, capability, state; sorted here, so that the query can hash. */
+static int
+compare_pairs(const void *a, const void *b)
+{
+	const CrdPair *left = a;
+	const CrdPair *right = b;
+	int			result = compare_nullable(left->provider, right->provider);
+
+	if (result == 0)
+		result = compare_nullable(left->capability, right->capability);
+	return result ? result : (int) left->state - (int) right->state;
 }
 
 static const CrdCatalogRow *

@@ -32,6 +32,8 @@ typedef struct CrdPair
 	int64		count;
 	int64		differing;		/* available_connection_id is not the mapping's */
 	const char *samples;		/* keys of unmapped or differing ones */
+	const char *type;			/* that most of them have, and how many ... */
+	int64		type_count;		/* ... if it was asked for; else 0 */
 	const CrdCatalogRow *row;	/* NULL where it does not map */
 } CrdPair;
 
@@ -46,10 +48,11 @@ typedef struct CrdCensus
 
 /*
  * Count the pairs as the runbook's second query does, in one pass over
- * connections; the legacy columns and the catalog's rows must have been read.
- * Where available_connection_id is there, compare it with the mapping, too.
+ * connections; the catalog's rows must have been read.  Where
+ * available_connection_id is there, compare it with the mapping, too.  With
+ * "types", say of each pair which type is most frequent.
  */
-extern CrdCensus *crd_census(const CrdSchema *schema);
+extern CrdCensus *crd_census(const CrdSchema *schema, bool types);
 
 /*
  * The expression that maps a legacy connection to values[i], an SQL literal

@@ -51,6 +51,8 @@ typedef struct CrdPlanner
 	StringInfoData clauses[CRD_NTABLES];
 	StringInfoData purposes[CRD_NTABLES];
 	int			clauses_step[CRD_NTABLES];
+
+	StringInfoData filled;		/* columns of connections that get values */
 } CrdPlanner;
 
 static void step1_up(CrdPlanner *planner);
@@ -114,6 +116,7 @@ crd_plan(CrdFindings *findings)
 	planner.schema = findings->schema;
 	planner.keepsake = crd_findings_keepsake(findings);
 	planner.plan = palloc0(sizeof(CrdPlan));
+	initStringInfo(&planner.filled);
 	for (CrdTable table = 0; table < CRD_NTABLES; table++)
 	{
 		initStringInfo(&planner.clauses[table]);
@@ -149,10 +152,10 @@ crd_plan(CrdFindings *findings)
 				"put FORCE ROW LEVEL SECURITY back",
 				"ALTER TABLE %s FORCE ROW LEVEL SECURITY",
 				planner.schema->relation[table].name);
-	if (planner.plan->rewrites)
+	if (planner.filled.len > 0)
 		add(&planner, FINISH, CRD_RUN, CRD_CONNECTIONS,
-			"SHARE UPDATE EXCLUSIVE", "new statistics for the planner",
-			"ANALYZE connections.connections");
+			"SHARE UPDATE EXCLUSIVE", "statistics of the new columns; the others have theirs",
+			"ANALYZE connections.connections (%s)", planner.filled.data);
 
 	for (int i = 0; i < NPHASES; i++)
 		planner.plan->actions = list_concat(planner.plan->actions,
@@ -375,27 +378,27 @@ step4_up(CrdPlanner *planner)
 {
 	const CrdSchema *schema = planner->schema;
 	const CrdKeepsake *keepsake = planner->keepsake;
-	const char *id_expr = crd_has_column(schema, CRD_AVAILABLE_CONNECTION_ID) ?
-		"available_connection_id" : crd_mapping_expr(schema, crd_id_literals(schema));
-	StringInfoData dictionary;
+	bool		has_id = crd_has_column(schema, CRD_AVAILABLE_CONNECTION_ID);
+	const char **types = palloc(sizeof(char *) * (schema->nrows + 1));
+	const char **ids = crd_id_literals(schema);
 	StringInfoData values;
 	bool		exceptions = false;
 	ListCell   *lc;
 
-	initStringInfo(&dictionary);
 	initStringInfo(&values);
+	for (int i = 0; i < schema->nrows; i++)
+		types[i] = "NULL";
 	foreach(lc, crd_findings_dictionary(planner->findings))
 	{
 		CrdKeptType *kept = lfirst(lc);
 
 		planner->plan->rows[4] += kept->count;
-		if (kept->exceptions > 0)
-			exceptions = true;
+		exceptions |= kept->exceptions;
 		appendStringInfo(&values, "%s(%s, %s)", values.len ? ", " : "",
 						 literal(kept->id), literal(kept->type));
-		appendStringInfo(&dictionary, " WHEN %s::%s THEN %s",
-						 literal(kept->id), schema->column[CRD_CATALOG_ID].type,
-						 literal(kept->type));
+		for (int i = 0; i < schema->nrows; i++)
+			if (strcmp(schema->rows[i].id, kept->id) == 0)
+				types[i] = literal(kept->type);
 	}
 
 	keep_columns(planner, true);
@@ -410,8 +413,10 @@ step4_up(CrdPlanner *planner)
 		add(planner, KEEP, CRD_KEEP_EXCEPTIONS, CRD_CONNECTIONS, ACCESS_SHARE,
 			"keep the type of the other connections",
 			"SELECT %s, (%s)::text, type::text FROM connections.connections"
-			" WHERE type::text COLLATE \"C\" IS DISTINCT FROM CASE %s%s END",
-			schema->key, id_expr, id_expr, dictionary.data);
+			" WHERE type::text COLLATE \"C\" IS DISTINCT FROM (%s)",
+			schema->key,
+			has_id ? "available_connection_id" : crd_mapping_expr(schema, ids),
+			has_id ? crd_by_id_expr(schema, types) : crd_mapping_expr(schema, types));
 
 	if (schema->has_bridge)
 		add(planner, PREPARE, CRD_RUN, CRD_CONNECTIONS, ACCESS_EXCLUSIVE,
@@ -554,7 +559,11 @@ fill(CrdPlanner *planner, CrdTable table, const char *column,
 	alter(planner, table, psprintf("fill %s", column),
 		  "ALTER COLUMN %s TYPE %s USING ((%s)::%s)", column, type, value, type);
 	if (table == CRD_CONNECTIONS)
+	{
 		planner->plan->rewrites = true;
+		appendStringInfo(&planner->filled, "%s%s", planner->filled.len ? ", " : "",
+						 column);
+	}
 }
 
 static CrdAction *
@@ -716,7 +725,7 @@ connections_plan(PG_FUNCTION_ARGS)
 				 errhint("Use connections_plan(step) for the atomic mode.")));
 
 	set = crd_set_open(fcinfo);
-	findings = crd_findings(crd_schema_read(), target);
+	findings = crd_findings(crd_schema_read(), target, true);
 	crd_checks_enforce(findings, false);
 	if (findings->schema->version == target)
 		return (Datum) 0;

@@ -48,6 +48,17 @@ static const struct
 	{"extra_float_digits", "1"},
 	{"bytea_output", "hex"},
 	{"xmloption", "content"},
+
+	/*
+	 * The planner takes an expression over JSON to have far more values than
+	 * it has.  Without these it would sort the big table on disk where it can
+	 * hash it, do without the parallel workers that the settings allow, and
+	 * compile what runs for less than a second.
+	 */
+	{"enable_sort", "off"},
+	{"parallel_setup_cost", "0"},
+	{"parallel_tuple_cost", "0"},
+	{"jit", "off"},
 };
 
 /* What scope_leave() puts back; after an error, the abort does. */
