@@ -1,0 +1,144 @@
+# What the commands in test/ share.  They source it and from then on run in a scratch copy of the tree.
+#
+# Servers refuse to run as root, and the tree may be read-only or lie where nobody else may look.  So the tree is copied to a scratch
+# directory and the command starts again there, as the user postgres where root called it.  Packages that are missing are installed;
+# the extension is not: it is staged in the scratch directory, and the servers find it there.
+#
+# PG_CONFIG chooses the version of PostgreSQL; KEEP=1 leaves the scratch directory and its server behind.
+# shellcheck shell=bash
+
+cleanup()
+{
+	cd /
+	if [ -n "${KEEP:-}" ]; then
+		echo "kept: $CRD_SCRATCH"
+		return
+	fi
+	find "$CRD_SCRATCH" -name postmaster.pid -printf '%h\n' 2> /dev/null | while read -r pgdata; do
+		pg_ctl stop --silent --mode=immediate --pgdata="$pgdata" || true
+	done
+	rm -rf "$CRD_SCRATCH"
+}
+
+as_root()
+{
+	if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# The newest server that is installed here, else the distribution's.
+default_pg_config()
+{
+	local version
+
+	version=$(find /usr/lib/postgresql -path '*/bin/postgres' 2> /dev/null | cut -d / -f 5 | sort -n | tail -n 1)
+	if [ -z "$version" ]; then
+		as_root apt-get -qq update
+		version=$(apt-cache depends postgresql | sed -n 's/.*Depends: postgresql-\([0-9]*\)$/\1/p')
+	fi
+	echo "/usr/lib/postgresql/$version/bin/pg_config"
+}
+
+install_missing()
+{
+	local packages=() version
+
+	command -v make > /dev/null || packages+=(make)
+	command -v gcc > /dev/null || packages+=(gcc libc6-dev)
+	command -v prove > /dev/null || packages+=(perl)
+	perl -MIPC::Run -e 1 2> /dev/null || packages+=(libipc-run-perl)
+	if [[ $PG_CONFIG =~ ^/usr/lib/postgresql/([0-9]+)/ ]]; then
+		version=${BASH_REMATCH[1]}
+		[ -x "${PG_CONFIG%/*}/initdb" ] || packages+=("postgresql-$version")
+		[ -f "/usr/lib/postgresql/$version/lib/pgxs/src/makefiles/pgxs.mk" ] || packages+=("postgresql-server-dev-$version")
+	fi
+	if [ "${#packages[@]}" -gt 0 ]; then
+		echo "installing ${packages[*]}"
+		as_root apt-get -qq update
+		as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "${packages[@]}" > /dev/null
+	fi
+}
+
+# Starts the calling script again in a copy of its tree.  /var/tmp, as a tmpfs may be too small and is no disk to measure.
+move_to_scratch()
+{
+	local script tree as_user=()
+
+	script=$(realpath "$0")
+	tree=$(realpath "$(dirname "${BASH_SOURCE[0]}")/..")
+	CRD_SCRATCH=$(mktemp -d /var/tmp/connections_redesign.XXXXXX)
+	export CRD_SCRATCH
+	mkdir "$CRD_SCRATCH"/{source,build,stage,tmp}
+	tar -C "$tree" --mode=u+rwX --exclude-vcs --exclude='*.o' --exclude='*.bc' --exclude='*.so' --exclude=./results --exclude='./tmp_check*' -cf - . |
+		tar -C "$CRD_SCRATCH/source" -xf -
+	if [ "$(id -u)" = 0 ]; then
+		chown -R postgres: "$CRD_SCRATCH"
+		as_user=(runuser -u postgres --)
+	fi
+	cd "$CRD_SCRATCH" || exit 1
+	exec "${as_user[@]}" "$CRD_SCRATCH/source${script#"$tree"}" "$@"
+}
+
+# Compiles with the warnings that the project wants to be free of, and stages what "make install" installs.  No bitcode: it doubles
+# the time and tests nothing.
+build()
+{
+	local make=(make --silent -C "$CRD_SCRATCH/build" -f "$CRD_SCRATCH/source/Makefile" VPATH="$CRD_SCRATCH/source" with_llvm=no)
+
+	"${make[@]}" -j "$(nproc)" PG_CFLAGS='-Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare' &&
+		"${make[@]}" install DESTDIR="$CRD_SCRATCH/stage"
+}
+
+# Starts a server that listens on a Unix socket only; each argument is a line for its postgresql.conf.
+start_server()
+{
+	initdb --pgdata="$CRD_SCRATCH/pgdata" --username=postgres --auth=trust --encoding=UTF8 --no-sync > /dev/null
+	printf '%s\n' "listen_addresses = ''" "unix_socket_directories = '$CRD_SCRATCH'" "$@" |
+		cat - "$TEMP_CONFIG" >> "$CRD_SCRATCH/pgdata/postgresql.conf"
+	pg_ctl start --silent --wait --pgdata="$CRD_SCRATCH/pgdata" --log="$CRD_SCRATCH/server.log"
+}
+
+# Creates the database $1 with the legacy schema and $2 connections.
+create_legacy()
+{
+	createdb "$1"
+	psql --quiet --set=rows="$2" --dbname="$1" --file="$fixtures/legacy.sql" --file="$fixtures/rows.sql"
+}
+
+# Runs the plain SQL of the migrations $2 (as 1.up) and so on in the database $1, all in one transaction.
+migrate_in_plain_sql()
+{
+	local database=$1
+
+	shift
+	psql --quiet --single-transaction --dbname="$database" "${@/#/--file=$fixtures/typeorm/}"
+}
+
+PG_CONFIG=${PG_CONFIG:-$(default_pg_config)}
+if [ -z "${CRD_SCRATCH:-}" ]; then
+	install_missing
+	trap cleanup EXIT
+	move_to_scratch "$@"
+fi
+trap cleanup EXIT
+trap 'exit 130' INT TERM HUP
+
+# Nothing of the caller's environment may lead to another server or another output.
+pg_config=$PG_CONFIG
+unset "${!PG@}" "${!LC_@}" LANGUAGE MAKEFLAGS
+PATH=$("$pg_config" --bindir):$PATH
+export PATH PG_CONFIG=$pg_config HOME="$CRD_SCRATCH" TMPDIR="$CRD_SCRATCH/tmp" LANG=C.UTF-8
+export PGHOST="$CRD_SCRATCH" PGUSER=postgres
+echo '\set ON_ERROR_STOP on' > ~/.psqlrc
+
+fixtures=$CRD_SCRATCH/source/test/fixtures
+
+# How a server finds what is staged; the TAP tests' own servers read the same file.
+export TEMP_CONFIG="$CRD_SCRATCH/staged.conf"
+{
+	if [ "$("$PG_CONFIG" --version | grep -oE '[0-9]+' | head -n 1)" -ge 18 ]; then
+		echo "extension_control_path = '$CRD_SCRATCH/stage$("$PG_CONFIG" --sharedir):\$system'"
+	else
+		echo "extension_destdir = '$CRD_SCRATCH/stage'"
+	fi
+	echo "dynamic_library_path = '$CRD_SCRATCH/stage$("$PG_CONFIG" --pkglibdir):\$libdir'"
+} > "$TEMP_CONFIG"
