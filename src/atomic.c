@@ -52,7 +52,7 @@ static bool lock_with_timeout(const CrdSchema *schema);
 static void pause_before_retry(int milliseconds);
 static const char *blockers(const CrdSchema *schema);
 static void execute(const CrdSchema *schema, const List *actions);
-static CrdSchema *read_enforced(int target);
+static CrdSchema *read_enforced(int target, CrdCheckLevel level);
 
 /*
  * connections_migrate(step) takes the database forward to that version.
@@ -64,7 +64,7 @@ connections_migrate(PG_FUNCTION_ARGS)
 	CrdSchema  *schema;
 
 	check_transaction("connections_migrate()");
-	schema = read_enforced(target);
+	schema = read_enforced(target, CRD_CHECK_BASE);
 	if (schema->version >= target)
 	{
 		ereport(NOTICE,
@@ -88,7 +88,7 @@ connections_rollback(PG_FUNCTION_ARGS)
 	CrdSchema  *schema;
 
 	check_transaction("connections_rollback()");
-	schema = read_enforced(target);
+	schema = read_enforced(target, CRD_CHECK_BASE);
 	if (one_step)
 		target = Max(schema->version - 1, 0);
 	if (schema->version <= target)
@@ -119,14 +119,14 @@ check_transaction(const char *function)
 				 errhint("Use a READ COMMITTED transaction.")));
 }
 
-/* Read the schema, and raise what needs no lock to be seen. */
+/* Read the schema, and raise what keeps it from reaching the target. */
 static CrdSchema *
-read_enforced(int target)
+read_enforced(int target, CrdCheckLevel level)
 {
-	CrdFindings *findings = crd_findings(crd_schema_read(), target, true);
+	CrdSchema  *schema = crd_schema_read();
 
-	crd_checks_enforce(findings, false);
-	return findings->schema;
+	crd_checks_enforce(crd_findings(schema, target, true), level);
+	return schema;
 }
 
 /* Take the database to the target, which it is not at. */
@@ -134,6 +134,7 @@ static int
 migrate_to(int target)
 {
 	CrdFindings *findings;
+	CrdSchema  *before;
 	CrdSchema  *schema;
 	CrdPlan    *plan;
 	CrdRun		run;
@@ -142,13 +143,21 @@ migrate_to(int target)
 
 	crd_ledger_lock();
 	run = crd_ledger_begin_run();
-	lock_tables(crd_schema_read());
+	before = read_enforced(target, CRD_CHECK_SCHEMA);
+	lock_tables(before);
 
 	/* what was read before the lock may have changed while we waited */
-	schema = read_enforced(target);
+	schema = read_enforced(target, CRD_CHECK_BASE);
 	from = schema->version;
-	if (from == target)
-		return from;
+	if (from != before->version ||
+		schema->relation[CRD_CONNECTIONS].relid != before->relation[CRD_CONNECTIONS].relid ||
+		schema->relation[CRD_CATALOG].relid != before->relation[CRD_CATALOG].relid)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("tables of the migration were changed by another session"),
+				 errdetail("Before the wait for the locks they were at version %d, now they are others or at version %d.",
+						   before->version, from),
+				 errhint("Look at connections_status(), and call again.")));
 	execute(schema, crd_plan_preface(schema, target));
 	for (CrdTable table = 0; table < CRD_NTABLES; table++)
 	{
@@ -158,7 +167,7 @@ migrate_to(int target)
 		rel->row_security_binds = false;
 	}
 	findings = crd_findings(schema, target, true);
-	crd_checks_enforce(findings, true);
+	crd_checks_enforce(findings, CRD_CHECK_DATA);
 
 	plan = crd_plan(findings);
 	execute(schema, plan->actions);

@@ -65,9 +65,9 @@ typedef struct ReportRow
 #define NEEDS_VERSION	0x20
 #define NEEDS_OWNER		0x40
 #define NEEDS_DATA		(NEEDS_TABLES | NEEDS_VERSION | NEEDS_OWNER)
-/* ... and that it only reports, or needs no lock to be enforced */
+/* ... and whether it only advises, or is among the first to be enforced */
 #define ADVICE		0x100
-#define UNLOCKED	0x200
+#define BASE		0x200
 
 typedef struct Report
 {
@@ -115,13 +115,13 @@ static void verify_display_names(Report *report);
  * The checks, in the order of the report.  A new check is a new row.
  */
 static CrdCheck checks[] = {
-	{"tables", ALWAYS | UNLOCKED, ERRCODE_UNDEFINED_TABLE,
+	{"tables", ALWAYS | BASE, ERRCODE_UNDEFINED_TABLE,
 	"tables of the migration do not exist", check_tables},
-	{"table_kinds", BOTH_WAYS | NEEDS_TABLES | UNLOCKED, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+	{"table_kinds", BOTH_WAYS | NEEDS_TABLES | BASE, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 	"tables of the migration are not of a kind that can be migrated", check_table_kinds},
-	{"version", ALWAYS | NEEDS_TABLES | UNLOCKED, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+	{"version", ALWAYS | NEEDS_TABLES | BASE, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 	"tables fit no version of the redesign", check_version},
-	{"ownership", ALWAYS | NEEDS_TABLES | UNLOCKED, ERRCODE_INSUFFICIENT_PRIVILEGE,
+	{"ownership", ALWAYS | NEEDS_TABLES | BASE, ERRCODE_INSUFFICIENT_PRIVILEGE,
 	"must be owner of the tables of the migration", check_ownership},
 	{"columns", BOTH_WAYS | NEEDS_TABLES | NEEDS_VERSION, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 	"columns are not of a type that can be migrated", check_columns},
@@ -283,7 +283,7 @@ connections_verify(PG_FUNCTION_ARGS)
 }
 
 void
-crd_checks_enforce(CrdFindings *findings, bool locked)
+crd_checks_enforce(CrdFindings *findings, CrdCheckLevel level)
 {
 	Report		report = {.findings = findings,
 	.direction = direction_to(findings->schema, findings->target)};
@@ -291,13 +291,15 @@ crd_checks_enforce(CrdFindings *findings, bool locked)
 	for (int i = 0; i < lengthof(checks); i++)
 	{
 		CrdCheck   *check = &checks[i];
+		CrdCheckLevel its_level = check->flags & BASE ? CRD_CHECK_BASE :
+			check->flags & NEEDS_OWNER ? CRD_CHECK_DATA : CRD_CHECK_SCHEMA;
 		StringInfoData detail;
 		const char *hint = NULL;
 		int			nerrors = 0;
 		ListCell   *lc;
 
 		if (!(check->flags & report.direction) || (check->flags & ADVICE) ||
-			(!locked && !(check->flags & UNLOCKED)))
+			its_level > level)
 			continue;
 		report.rows = NIL;
 		run_check(&report, check);
@@ -521,7 +523,8 @@ check_columns(Report *report)
 
 	if (!crd_has_column(schema, CRD_CATALOG_ID))
 	{
-		put(report, ERROR_STATUS, "no column available_connections.id", "the catalog's key", NULL);
+		put(report, ERROR_STATUS, "no column available_connections.id", "the catalog's key",
+			"Add the column, and make it the primary key.");
 		fine = false;
 	}
 	if (config->attnum == 0 ||
@@ -529,7 +532,7 @@ check_columns(Report *report)
 	{
 		put(report, ERROR_STATUS,
 			config->attnum ? psprintf("connections.config of type %s", config->type) : "no column connections.config",
-			"a column of type json or jsonb", NULL);
+			"a column of type json or jsonb", "Change the type of the column to jsonb.");
 		fine = false;
 	}
 	for (int i = 0; i < lengthof(legacy); i++)

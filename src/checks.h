@@ -39,12 +39,19 @@ extern List *crd_findings_dictionary(CrdFindings *findings);
 extern CrdWayBack *crd_findings_way_back(CrdFindings *findings);
 extern CrdWayBackCounts *crd_findings_way_back_counts(CrdFindings *findings);
 
+/* What a check looks at */
+typedef enum CrdCheckLevel
+{
+	CRD_CHECK_BASE,				/* tables, their version, their owner */
+	CRD_CHECK_SCHEMA,			/* the system catalogs */
+	CRD_CHECK_DATA				/* the rows */
+} CrdCheckLevel;
+
 /*
  * Raise the first error that a migration from where the schema is to
- * findings->target must not meet.  With "locked" false, look only at what
- * needs no lock on the tables: tables, kinds, version, ownership.
+ * findings->target must not meet, looking no further than "level".
  */
-extern void crd_checks_enforce(CrdFindings *findings, bool locked);
+extern void crd_checks_enforce(CrdFindings *findings, CrdCheckLevel level);
 
 /* Raise 22004 or 22023 unless the argument "step" is from min to max. */
 extern int	crd_check_step(FunctionCallInfo fcinfo, int argno, int min, int max);

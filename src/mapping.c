@@ -78,6 +78,8 @@ crd_mapping_expr(const CrdSchema *schema, const char *const *values)
 {
 	StringInfoData buf;
 
+	if (schema->nrows == 0)
+		return pstrdup("NULL");
 	initStringInfo(&buf);
 	appendStringInfoString(&buf, "CASE " PROVIDER);
 	for (int i = 0; i < schema->nrows; i++)
@@ -126,6 +128,8 @@ crd_by_id_expr(const CrdSchema *schema, const char *const *values)
 	const char **ids = crd_id_literals(schema);
 	StringInfoData buf;
 
+	if (schema->nrows == 0)
+		return pstrdup("NULL");
 	initStringInfo(&buf);
 	appendStringInfoString(&buf, "CASE available_connection_id");
 	for (int i = 0; i < schema->nrows; i++)
@@ -178,10 +182,8 @@ crd_census(const CrdSchema *schema, bool types)
 {
 	CrdCensus  *census = palloc0(sizeof(CrdCensus));
 	const char *key = capability_key(schema);
-	const char *mapping = schema->nrows > 0 ?
-		crd_mapping_expr(schema, crd_id_literals(schema)) : "NULL";
-	bool		compare = schema->nrows > 0 &&
-		crd_has_column(schema, CRD_AVAILABLE_CONNECTION_ID);
+	const char *mapping = crd_mapping_expr(schema, crd_id_literals(schema));
+	bool		compare = crd_has_column(schema, CRD_AVAILABLE_CONNECTION_ID);
 	const char *differing;
 	const char *query;
 	CrdRows    *rows;

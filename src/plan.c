@@ -3,9 +3,9 @@
  * plan.c
  *	  The four steps, up and down, as lists of actions.
  *
- * Each step adds its actions to phases, and the phases of all steps of a plan
- * run one after the other: what is kept for the way back; what prepares the
- * rewrite; one ALTER TABLE for each table; what needs the new rows.  So steps
+ * Each step adds its actions to phases, and for each table the phases of all
+ * steps of a plan run one after the other: what is kept for the way back; what
+ * prepares the rewrite; one ALTER TABLE; what needs the new rows.  So steps
  * that meet in one plan share one rewrite, and each row is written once.
  *
  * Values come by ALTER COLUMN ... TYPE ... USING, in the rewrite, never by an
@@ -45,7 +45,7 @@ typedef struct CrdPlanner
 	const CrdKeepsake *keepsake;
 	CrdPlan    *plan;
 	int			step;			/* that adds actions now */
-	List	   *phases[NPHASES];
+	List	   *phases[CRD_NTABLES][NPHASES];
 
 	/* the clauses of the one ALTER TABLE for each table */
 	StringInfoData clauses[CRD_NTABLES];
@@ -134,32 +134,35 @@ crd_plan(CrdFindings *findings)
 		last = Max(last, planner.step);
 	}
 
-	for (CrdTable table = CRD_NTABLES; table-- > 0;)
-		if (planner.clauses[table].len > 0)
-			planner.phases[REWRITE] =
-				lappend(planner.phases[REWRITE],
-						make_action(planner.clauses_step[table], CRD_RUN, table,
-									ACCESS_EXCLUSIVE,
-									planner.purposes[table].data,
-									psprintf("ALTER TABLE %s %s",
-											 planner.schema->relation[table].name,
-											 planner.clauses[table].data)));
 	planner.step = last;
 	for (CrdTable table = 0; table < CRD_NTABLES; table++)
-		if (planner.schema->relation[table].row_security_binds ||
-			planner.schema->relation[table].row_security_lifted)
+	{
+		const CrdRelation *rel = &planner.schema->relation[table];
+
+		if (planner.clauses[table].len > 0)
+			planner.phases[table][REWRITE] =
+				list_make1(make_action(planner.clauses_step[table], CRD_RUN, table,
+									   ACCESS_EXCLUSIVE,
+									   planner.purposes[table].data,
+									   psprintf("ALTER TABLE %s %s", rel->name,
+												planner.clauses[table].data)));
+		if (rel->row_security_binds || rel->row_security_lifted)
 			add(&planner, FINISH, CRD_RUN, table, ACCESS_EXCLUSIVE,
 				"put FORCE ROW LEVEL SECURITY back",
-				"ALTER TABLE %s FORCE ROW LEVEL SECURITY",
-				planner.schema->relation[table].name);
+				"ALTER TABLE %s FORCE ROW LEVEL SECURITY", rel->name);
+	}
 	if (planner.filled.len > 0)
 		add(&planner, FINISH, CRD_RUN, CRD_CONNECTIONS,
 			"SHARE UPDATE EXCLUSIVE", "statistics of the new columns; the others have theirs",
 			"ANALYZE connections.connections (%s)", planner.filled.data);
 
-	for (int i = 0; i < NPHASES; i++)
-		planner.plan->actions = list_concat(planner.plan->actions,
-											planner.phases[i]);
+	/* forward the catalog comes first, back it comes last */
+	for (int i = 0; i < CRD_NTABLES; i++)
+		for (Phase phase = 0; phase < NPHASES; phase++)
+			planner.plan->actions =
+				list_concat(planner.plan->actions,
+							planner.phases[(from < to) == (i == 0) ?
+										   CRD_CATALOG : CRD_CONNECTIONS][phase]);
 	return planner.plan;
 }
 
@@ -521,9 +524,10 @@ add(CrdPlanner *planner, Phase phase, CrdActionKind kind, CrdTable table,
 		if (needed)
 			enlargeStringInfo(&buf, needed);
 	} while (needed);
-	planner->phases[phase] = lappend(planner->phases[phase],
-									 make_action(planner->step, kind, table,
-												 lock_mode, purpose, buf.data));
+	planner->phases[table][phase] =
+		lappend(planner->phases[table][phase],
+				make_action(planner->step, kind, table, lock_mode, purpose,
+							buf.data));
 }
 
 /* Add a clause to the one ALTER TABLE of the table. */
@@ -646,7 +650,8 @@ forget(CrdPlanner *planner, Phase phase, const char *from, bool anything)
 		return;
 	if (strcmp(from, "kept_ddl") == 0)
 		from = psprintf("kept_ddl WHERE step = %d", planner->step);
-	add(planner, phase, CRD_RUN_IN_LEDGER, CRD_CONNECTIONS, ROW_EXCLUSIVE,
+	add(planner, phase, CRD_RUN_IN_LEDGER,
+		planner->step == 1 ? CRD_CATALOG : CRD_CONNECTIONS, ROW_EXCLUSIVE,
 		"what was kept has been used",
 		"DELETE FROM connections_redesign.%s", from);
 }
@@ -726,9 +731,10 @@ connections_plan(PG_FUNCTION_ARGS)
 
 	set = crd_set_open(fcinfo);
 	findings = crd_findings(crd_schema_read(), target, true);
-	crd_checks_enforce(findings, false);
+	crd_checks_enforce(findings, CRD_CHECK_BASE);
 	if (findings->schema->version == target)
 		return (Datum) 0;
+	crd_checks_enforce(findings, CRD_CHECK_SCHEMA);
 	crd_schema_read_catalog(findings->schema);
 	actions = list_concat(crd_plan_preface(findings->schema, target),
 						  crd_plan(findings)->actions);

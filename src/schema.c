@@ -269,7 +269,6 @@ read_primary_key(CrdSchema *schema)
 	rows = crd_fetch(CRD_CALLER,
 					 "SELECT CASE count(*) WHEN 1 THEN min(format('%I::text', a.attname))"
 					 " ELSE format('ROW(%s)::text', string_agg(quote_ident(a.attname), ', ' ORDER BY k.n)) END,"
-					 " bool_or(p.condeferrable),"
 					 " bool_or(a.attname IN ('provider', 'type', 'name'))"
 					 " FROM pg_constraint p"
 					 " CROSS JOIN unnest(p.conkey) WITH ORDINALITY k(attnum, n)"
@@ -280,8 +279,7 @@ read_primary_key(CrdSchema *schema)
 	if (rows->nrows == 0)
 		return;
 	schema->key = rows->row[0][0];
-	schema->key_deferrable = BOOL(rows->row[0][1]);
-	schema->key_uses_legacy = BOOL(rows->row[0][2]);
+	schema->key_uses_legacy = BOOL(rows->row[0][1]);
 }
 
 static void
@@ -360,7 +358,7 @@ read_version(CrdSchema *schema)
 		if (!schema->relation[table].exists)
 		{
 			schema->version = CRD_NO_VERSION;
-			schema->misfit = psprintf("Table %s does not exist.",
+			schema->misfit = psprintf("no table %s",
 									  schema->relation[table].name);
 			return;
 		}
@@ -398,8 +396,9 @@ read_version(CrdSchema *schema)
 	if (there.len == 0)
 		return;
 	schema->version = CRD_NO_VERSION;
-	schema->misfit = psprintf("Whole up to version %d, but of what comes later there is: %s; for version %d there is not: %s.",
-							  schema->highest_whole, there.data, step, missing.data);
+	schema->misfit = psprintf("version %d and, of what comes later, %s, but not %s",
+							  schema->highest_whole, there.data,
+							  missing.len ? missing.data : "more");
 }
 
 static bool

@@ -108,11 +108,10 @@ typedef struct CrdSchema
 
 	int			version;		/* CRD_NO_VERSION where it fits none */
 	int			highest_whole;	/* the last step that is wholly there */
-	const char *misfit;			/* what does not fit, or NULL */
+	const char *misfit;			/* what was found instead, or NULL */
 
 	const char *key;			/* expression of the primary key as text, or
 								 * NULL */
-	bool		key_deferrable;
 	bool		key_uses_legacy;	/* it has a column that step 4 drops */
 	bool		catalog_id_unique;
 

@@ -111,7 +111,7 @@ read_redesigned(const char *function)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("%s needs the catalog of version 1 or later", function),
-				 schema->misfit ? errdetail_internal("%s", schema->misfit) :
+				 schema->misfit ? errdetail_internal("Found %s.", schema->misfit) :
 				 errdetail("The database is at version 0."),
 				 errhint("Call connections_migrate() first.")));
 	return schema;
