@@ -267,8 +267,10 @@ lock_without_queueing(const CrdSchema *schema)
 	{
 		if (!ConditionalLockRelationOid(lfirst_oid(lc), AccessExclusiveLock))
 		{
-			foreach(lc, locked)
-				UnlockRelationOid(lfirst_oid(lc), AccessExclusiveLock);
+			ListCell   *lc2;
+
+			foreach(lc2, locked)
+				UnlockRelationOid(lfirst_oid(lc2), AccessExclusiveLock);
 			return false;
 		}
 		locked = lappend_oid(locked, lfirst_oid(lc));

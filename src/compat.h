@@ -14,9 +14,17 @@
 #error "connections_redesign needs PostgreSQL 15 or later"
 #endif
 
-/* 18 put name and version into the magic block */
+/*
+ * 18 put name and version into the magic block, gave pg_noreturn its name, and
+ * lets the caller choose about deferrable primary keys
+ */
 #if PG_VERSION_NUM < 180000
+#include "utils/relcache.h"
+
 #define PG_MODULE_MAGIC_EXT(...) PG_MODULE_MAGIC
+#define pg_noreturn pg_attribute_noreturn()
+#define RelationGetPrimaryKeyIndex(relation, deferrable_ok) \
+	RelationGetPrimaryKeyIndex(relation)
 #endif
 
 /* 16 declares _PG_init in fmgr.h and hides all other symbols */

@@ -35,6 +35,7 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
+#include "compat.h"
 #include "keepsake.h"
 #include "mapping.h"
 #include "sql.h"
@@ -533,7 +534,7 @@ probe(Relation rel, Datum key, SysScanDesc *scan)
 	ScanKeyData scankey;
 
 	ScanKeyInit(&scankey, 1, BTEqualStrategyNumber, F_TEXTEQ, key);
-	*scan = systable_beginscan(rel, RelationGetPrimaryKeyIndex(rel), true,
+	*scan = systable_beginscan(rel, RelationGetPrimaryKeyIndex(rel, false), true,
 							   GetActiveSnapshot(), 1, &scankey);
 	return systable_getnext(*scan);
 }

@@ -17,6 +17,7 @@
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
+#include "compat.h"
 #include "schema.h"
 #include "sql.h"
 
@@ -53,7 +54,7 @@ enum
 static CrdRows *read_overrides(Jsonb *overrides);
 static const char *const *find_override(const CrdRows *overrides,
 										const char *slug, const char *key);
-static void refuse_overrides(const char *detail) pg_attribute_noreturn();
+pg_noreturn static void refuse_overrides(const char *detail);
 static const char *seed_entry(const CrdSchema *schema, const CrdEntry *entry,
 							  const CrdRows *overrides);
 static CrdSchema *read_redesigned(const char *function);
