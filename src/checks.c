@@ -247,11 +247,12 @@ report_all(FunctionCallInfo fcinfo, int direction, CrdFindings *findings)
 	foreach(lc, report.rows)
 	{
 		ReportRow  *row = lfirst(lc);
-
-		crd_set_put(set, (const char *[]) {
+		const char *values[] = {
 			row->check_name, status_names[row->status], row->found,
-				row->expected, row->hint
-		});
+			row->expected, row->hint
+		};
+
+		crd_set_put(set, values);
 	}
 }
 
@@ -292,7 +293,7 @@ crd_checks_enforce(CrdFindings *findings, CrdCheckLevel level)
 	{
 		CrdCheck   *check = &checks[i];
 		CrdCheckLevel its_level = check->flags & BASE ? CRD_CHECK_BASE :
-			check->flags & NEEDS_OWNER ? CRD_CHECK_DATA : CRD_CHECK_SCHEMA;
+		check->flags & NEEDS_OWNER ? CRD_CHECK_DATA : CRD_CHECK_SCHEMA;
 		StringInfoData detail;
 		const char *hint = NULL;
 		int			nerrors = 0;
@@ -354,7 +355,7 @@ run_check(Report *report, CrdCheck *check)
 {
 	CrdSchema  *schema = report->findings->schema;
 	bool		tables = schema->relation[CRD_CONNECTIONS].exists &&
-		schema->relation[CRD_CATALOG].exists;
+	schema->relation[CRD_CATALOG].exists;
 	bool		owned = crd_schema_owned(schema);
 
 	report->check = check;
@@ -605,7 +606,7 @@ check_dependents(Report *report)
 
 			foreach(lc2, seen)
 				if (strcmp(lfirst(lc2), dependent->what) == 0)
-					known = true;
+				known = true;
 			if (known)
 				continue;
 			seen = lappend(seen, unconstify(char *, dependent->what));
@@ -661,7 +662,7 @@ check_foreign_key(Report *report)
 			 catalog->persistence != RELPERSISTENCE_PERMANENT)
 		put(report, ERROR_STATUS, "available_connections is unlogged, connections is not",
 			"a logged catalog", "ALTER TABLE connections.available_connections SET LOGGED.");
-	else if (rows->row[0][0][0] != 't')
+	else if (!crd_is_true(rows->row[0][0]))
 		put(report, ERROR_STATUS, "the owner of connections may not reference available_connections",
 			"the privilege REFERENCES on it",
 			psprintf("GRANT REFERENCES ON connections.available_connections TO %s.",

@@ -177,7 +177,7 @@ crd_dependents(const CrdSchema *schema, CrdColumnId id)
 	{
 		CrdDependent *dependent = palloc(sizeof(CrdDependent));
 
-		dependent->kept = rows->row[i][0][0] == 't';
+		dependent->kept = crd_is_true(rows->row[i][0]);
 		dependent->what = rows->row[i][1];
 		result = lappend(result, dependent);
 	}
@@ -268,7 +268,7 @@ append_statements(List *list, const CrdRows *rows)
 		kept->constraint = rows->row[i][1];
 		kept->keys = rows->row[i][2];
 		kept->condition = rows->row[i][3];
-		kept->nulls_distinct = !rows->row[i][4] || rows->row[i][4][0] == 't';
+		kept->nulls_distinct = !rows->row[i][4] || crd_is_true(rows->row[i][4]);
 		list = lappend(list, kept);
 	}
 	return list;

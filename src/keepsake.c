@@ -74,7 +74,7 @@ crd_keepsake_read(void)
 
 			column->name = row[1];
 			column->type = row[2];
-			column->not_null = row[3][0] == 't';
+			column->not_null = crd_is_true(row[3]);
 			keepsake->columns[step] = lappend(keepsake->columns[step], column);
 		}
 		else
@@ -85,7 +85,7 @@ crd_keepsake_read(void)
 			kept->constraint = row[1];
 			kept->keys = row[5];
 			kept->condition = row[6];
-			kept->nulls_distinct = row[7][0] == 't';
+			kept->nulls_distinct = crd_is_true(row[7]);
 			keepsake->statements[step] = lappend(keepsake->statements[step], kept);
 		}
 	}
@@ -116,8 +116,8 @@ crd_keepsake_read(void)
 
 	rows = crd_fetch(owner, "SELECT EXISTS (SELECT FROM connections_redesign.kept_type_exception),"
 					 " EXISTS (SELECT FROM connections_redesign.kept_null_label)", 0);
-	keepsake->has_exceptions = rows->row[0][0][0] == 't';
-	keepsake->has_null_labels = rows->row[0][1][0] == 't';
+	keepsake->has_exceptions = crd_is_true(rows->row[0][0]);
+	keepsake->has_null_labels = crd_is_true(rows->row[0][1]);
 	return keepsake;
 }
 
@@ -172,7 +172,7 @@ crd_dictionary(const CrdSchema *schema, const CrdCensus *census)
 		kept->id = rows->row[i][0];
 		kept->count = pg_strtoint64(rows->row[i][1]);
 		kept->type = rows->row[i][2];
-		kept->exceptions = rows->row[i][3][0] == 't';
+		kept->exceptions = crd_is_true(rows->row[i][3]);
 		result = lappend(result, kept);
 	}
 	return result;
@@ -232,7 +232,7 @@ crd_way_back(const CrdSchema *schema, const CrdKeepsake *keepsake)
 
 		foreach(lc, keepsake->types)
 			if (strcmp(((CrdKeptType *) lfirst(lc))->id, row->id) == 0)
-				kept = lfirst(lc);
+			kept = lfirst(lc);
 		providers[i] = quote_literal_cstr(row->provider);
 		capabilities[i] = row->capability ? quote_literal_cstr(row->capability) : "NULL";
 		if (kept)
@@ -271,7 +271,7 @@ crd_way_back_counts(const CrdSchema *schema, const CrdWayBack *way)
 {
 	CrdWayBackCounts *counts = palloc(sizeof(CrdWayBackCounts));
 	const char *type_of = schema->column[CRD_CONFIG].base_type == JSONBOID ?
-		"jsonb_typeof(config)" : "json_typeof(config)";
+	"jsonb_typeof(config)" : "json_typeof(config)";
 	const char *refuses = psprintf("%s AND %s <> 'object'",
 								   way->config_changes, type_of);
 	CrdRows    *rows;

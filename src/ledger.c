@@ -68,8 +68,11 @@ crd_ledger_begin_run(void)
 {
 	CrdRows    *rows = crd_fetch(crd_extension_owner(),
 								 "SELECT nextval('connections_redesign.run_id'), clock_timestamp()", 0);
+	CrdRun		run;
 
-	return (CrdRun) {rows->row[0][0], rows->row[0][1]};
+	run.id = rows->row[0][0];
+	run.started_at = rows->row[0][1];
+	return run;
 }
 
 void
@@ -108,15 +111,15 @@ connections_status(PG_FUNCTION_ARGS)
 	{
 		const char *const *row = known->row[step - 1];
 		bool		applied = step <= schema->highest_whole;
-		const char *state = applied ? "applied" : "pending";
-
-		if (running && step == schema->highest_whole + 1)
-			state = "running";
-		crd_set_put(set, (const char *[]) {
+		const char *state = applied ? "applied" :
+		running && step == schema->highest_whole + 1 ? "running" : "pending";
+		const char *values[] = {
 			row[0], crd_steps[step].name, state,
-				applied ? row[1] : NULL, applied ? row[2] : NULL,
-				applied ? row[3] : NULL, applied ? row[4] : NULL
-		});
+			applied ? row[1] : NULL, applied ? row[2] : NULL,
+			applied ? row[3] : NULL, applied ? row[4] : NULL
+		};
+
+		crd_set_put(set, values);
 	}
 	return (Datum) 0;
 }

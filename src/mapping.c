@@ -314,7 +314,7 @@ crd_pair_text(const CrdPair *pair)
 		[CRD_CONFIG_NULL] = "config NULL",
 	};
 	const char *provider = pair->provider ?
-		psprintf("provider \"%s\"", pair->provider) : "provider NULL";
+	psprintf("provider \"%s\"", pair->provider) : "provider NULL";
 
 	if (pair->state != CRD_CAPABILITY_GIVEN)
 		return psprintf("%s, %s", provider, form[pair->state]);
@@ -327,7 +327,7 @@ char *
 crd_pair_expected(const CrdPair *pair)
 {
 	bool		needs = pair->provider &&
-		crd_provider_needs_capability(pair->provider);
+	crd_provider_needs_capability(pair->provider);
 	const char *last = "";
 	StringInfoData buf;
 
@@ -352,7 +352,7 @@ char *
 crd_pair_hint(const CrdPair *pair)
 {
 	bool		needs = pair->provider &&
-		crd_provider_needs_capability(pair->provider);
+	crd_provider_needs_capability(pair->provider);
 	const char *value = needs ? pair->capability : pair->provider;
 	const char *column = needs ? "config's capability" : "provider";
 

@@ -30,7 +30,8 @@ typedef struct CrdPair
 	const char *capability;
 	CrdCapabilityState state;
 	int64		count;
-	int64		differing;		/* available_connection_id is not the mapping's */
+	int64		differing;		/* available_connection_id is not the
+								 * mapping's */
 	const char *samples;		/* keys of unmapped or differing ones */
 	const char *type;			/* that most of them have, and how many ... */
 	int64		type_count;		/* ... if it was asked for; else 0 */

@@ -741,11 +741,12 @@ connections_plan(PG_FUNCTION_ARGS)
 	foreach(lc, actions)
 	{
 		CrdAction  *action = lfirst(lc);
-
-		crd_set_put(set, (const char *[]) {
+		const char *values[] = {
 			psprintf("%d", action->step), psprintf("%d", ++seq),
-				action->statement, action->lock_mode, action->purpose
-		});
+			action->statement, action->lock_mode, action->purpose
+		};
+
+		crd_set_put(set, values);
 	}
 	return (Datum) 0;
 }

@@ -105,10 +105,14 @@ connections_registry(PG_FUNCTION_ARGS)
 	CrdSet	   *set = crd_set_open(fcinfo);
 
 	for (const CrdEntry *entry = crd_registry; entry->slug; entry++)
-		crd_set_put(set, (const char *[]) {
+	{
+		const char *values[] = {
 			entry->slug, entry->provider, entry->capability,
 			entry->auth_type, entry->display_name, entry->icon,
 			entry->cover, entry->description
-		});
+		};
+
+		crd_set_put(set, values);
+	}
 	return (Datum) 0;
 }

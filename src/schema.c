@@ -100,8 +100,6 @@ static void read_version(CrdSchema *schema);
 static bool fact_holds(const CrdSchema *schema, FactKind kind, CrdColumnId id);
 static char *fact_text(const CrdSchema *schema, FactKind kind, CrdColumnId id);
 
-#define BOOL(value) ((value) && (value)[0] == 't')
-
 CrdSchema *
 crd_schema_read(void)
 {
@@ -152,7 +150,7 @@ void
 crd_schema_read_catalog(CrdSchema *schema)
 {
 	bool		redesigned = crd_has_column(schema, CRD_SLUG) &&
-		!crd_has_column(schema, CRD_CATALOG_NAME);
+	!crd_has_column(schema, CRD_CATALOG_NAME);
 	CrdRows    *rows;
 
 	rows = crd_fetch(crd_owner(schema, CRD_CATALOG),
@@ -207,11 +205,11 @@ read_relation(CrdSchema *schema, CrdTable table)
 	rel->owner = atooid(rows->row[0][1]);
 	rel->kind = rows->row[0][2][0];
 	rel->persistence = rows->row[0][3][0];
-	rel->is_heap = BOOL(rows->row[0][4]);
-	rel->is_typed = BOOL(rows->row[0][5]);
-	rel->is_partition = BOOL(rows->row[0][6]);
-	rel->inherits = BOOL(rows->row[0][7]);
-	rel->row_security_binds = BOOL(rows->row[0][8]);
+	rel->is_heap = crd_is_true(rows->row[0][4]);
+	rel->is_typed = crd_is_true(rows->row[0][5]);
+	rel->is_partition = crd_is_true(rows->row[0][6]);
+	rel->inherits = crd_is_true(rows->row[0][7]);
+	rel->row_security_binds = crd_is_true(rows->row[0][8]);
 }
 
 static void
@@ -255,9 +253,9 @@ read_columns(CrdSchema *schema, CrdTable table)
 			column->attnum = pg_strtoint32(rows->row[i][1]);
 			column->base_type = atooid(rows->row[i][2]);
 			column->type = rows->row[i][3];
-			column->not_null = BOOL(rows->row[i][4]);
-			column->is_computed = BOOL(rows->row[i][5]);
-			column->is_partition_key = BOOL(rows->row[i][6]);
+			column->not_null = crd_is_true(rows->row[i][4]);
+			column->is_computed = crd_is_true(rows->row[i][5]);
+			column->is_partition_key = crd_is_true(rows->row[i][6]);
 		}
 }
 
@@ -279,7 +277,7 @@ read_primary_key(CrdSchema *schema)
 	if (rows->nrows == 0)
 		return;
 	schema->key = rows->row[0][0];
-	schema->key_uses_legacy = BOOL(rows->row[0][1]);
+	schema->key_uses_legacy = crd_is_true(rows->row[0][1]);
 }
 
 static void
@@ -323,7 +321,7 @@ read_foreign_key(CrdSchema *schema)
 	{
 		schema->catalog_fk = atooid(rows->row[0][0]);
 		schema->catalog_fk_name = rows->row[0][1];
-		schema->catalog_fk_restricts = BOOL(rows->row[0][2]);
+		schema->catalog_fk_restricts = crd_is_true(rows->row[0][2]);
 	}
 
 	rows = crd_fetch(CRD_CALLER,
@@ -334,7 +332,7 @@ read_foreign_key(CrdSchema *schema)
 	if (rows->nrows > 0)
 	{
 		schema->has_fk_index = true;
-		if (BOOL(rows->row[0][1]))
+		if (crd_is_true(rows->row[0][1]))
 			schema->own_fk_index = atooid(rows->row[0][0]);
 	}
 

@@ -72,9 +72,11 @@ connections_seed_catalog(PG_FUNCTION_ARGS)
 	CrdSchema  *schema = read_redesigned("connections_seed_catalog()");
 
 	for (const CrdEntry *entry = crd_registry; entry->slug; entry++)
-		crd_set_put(set, (const char *[]) {
-			entry->slug, seed_entry(schema, entry, rows)
-		});
+	{
+		const char *values[] = {entry->slug, seed_entry(schema, entry, rows)};
+
+		crd_set_put(set, values);
+	}
 	return (Datum) 0;
 }
 

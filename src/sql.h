@@ -33,6 +33,13 @@ typedef struct CrdRows
 	const char *const *const *row;	/* row[i][j] */
 } CrdRows;
 
+/* Whether a boolean of a result is true; NULL is not. */
+static inline bool
+crd_is_true(const char *value)
+{
+	return value && value[0] == 't';
+}
+
 /* Called with each batch of crd_stream(); the rows are gone when it returns. */
 typedef void (*CrdRowsCallback) (const CrdRows *rows, void *arg);
 
