@@ -7,6 +7,8 @@ OBJS = \
 	src/registry.o \
 	src/schema.o \
 	src/dependents.o \
+	src/findings.o \
+	src/environment.o \
 	src/checks.o \
 	src/plan.o \
 	src/keepsake.o \

@@ -1,0 +1,70 @@
+/*-------------------------------------------------------------------------
+ *
+ * findings.c
+ *	  What is known of a database and of where it is to go, read when it is
+ *	  first asked for.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "findings.h"
+
+CrdFindings *
+crd_findings(CrdSchema *schema, int target, bool to_plan)
+{
+	CrdFindings *findings = palloc0(sizeof(CrdFindings));
+
+	findings->schema = schema;
+	findings->target = target;
+	findings->to_plan = to_plan;
+	return findings;
+}
+
+CrdKeepsake *
+crd_findings_keepsake(CrdFindings *findings)
+{
+	if (findings->keepsake == NULL)
+		findings->keepsake = crd_keepsake_read();
+	return findings->keepsake;
+}
+
+CrdCensus *
+crd_findings_census(CrdFindings *findings)
+{
+	if (findings->census == NULL)
+		findings->census =
+			crd_census(findings->schema,
+					   findings->to_plan && findings->target == CRD_LAST_STEP &&
+					   !crd_has_column(findings->schema, CRD_AVAILABLE_CONNECTION_ID));
+	return findings->census;
+}
+
+List *
+crd_findings_dictionary(CrdFindings *findings)
+{
+	if (findings->dictionary == NIL)
+		findings->dictionary =
+			crd_dictionary(findings->schema,
+						   crd_has_column(findings->schema, CRD_AVAILABLE_CONNECTION_ID) ?
+						   NULL : crd_findings_census(findings));
+	return findings->dictionary;
+}
+
+CrdWayBack *
+crd_findings_way_back(CrdFindings *findings)
+{
+	if (findings->way_back == NULL)
+		findings->way_back = crd_way_back(findings->schema,
+										  crd_findings_keepsake(findings));
+	return findings->way_back;
+}
+
+CrdWayBackCounts *
+crd_findings_way_back_counts(CrdFindings *findings)
+{
+	if (findings->way_back_counts == NULL)
+		findings->way_back_counts =
+			crd_way_back_counts(findings->schema, crd_findings_way_back(findings));
+	return findings->way_back_counts;
+}

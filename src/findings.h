@@ -1,0 +1,42 @@
+/*-------------------------------------------------------------------------
+ *
+ * findings.h
+ *	  What is known of a database and of where it is to go.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CRD_FINDINGS_H
+#define CRD_FINDINGS_H
+
+#include "keepsake.h"
+#include "mapping.h"
+#include "schema.h"
+
+/*
+ * What is known of a database and of where it is to go.  The data is read when
+ * it is first asked for, so that the big table is read no more often than
+ * needed.
+ */
+typedef struct CrdFindings
+{
+	CrdSchema  *schema;
+	int			target;			/* version to reach */
+	bool		to_plan;		/* the census is to count types, too */
+
+	CrdKeepsake *keepsake;
+	CrdCensus  *census;
+	List	   *dictionary;
+	CrdWayBack *way_back;
+	CrdWayBackCounts *way_back_counts;
+} CrdFindings;
+
+extern CrdFindings *crd_findings(CrdSchema *schema, int target, bool to_plan);
+
+/* Read now, or return what has been read. */
+extern CrdKeepsake *crd_findings_keepsake(CrdFindings *findings);
+extern CrdCensus *crd_findings_census(CrdFindings *findings);
+extern List *crd_findings_dictionary(CrdFindings *findings);
+extern CrdWayBack *crd_findings_way_back(CrdFindings *findings);
+extern CrdWayBackCounts *crd_findings_way_back_counts(CrdFindings *findings);
+
+#endif							/* CRD_FINDINGS_H */

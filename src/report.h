@@ -1,0 +1,43 @@
+/*-------------------------------------------------------------------------
+ *
+ * report.h
+ *	  What a check is given, and how it says what it found.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CRD_REPORT_H
+#define CRD_REPORT_H
+
+#include "findings.h"
+
+typedef enum CrdStatus
+{
+	CRD_OK,
+	CRD_WARNING,
+	CRD_ERROR
+} CrdStatus;
+
+typedef struct CrdReportRow
+{
+	const char *check_name;
+	CrdStatus	status;
+	const char *found;
+	const char *expected;
+	const char *hint;			/* NULL where there is nothing to do */
+} CrdReportRow;
+
+typedef struct CrdReport
+{
+	CrdFindings *findings;
+	int			direction;		/* see checks.c */
+	List	   *rows;			/* of CrdReportRow */
+	const char *check_name;		/* of the check that is being made */
+	bool		catalog_read;
+} CrdReport;
+
+/* Add a row; found and expected continue "Found" and "expected" in an error. */
+extern void crd_report_put(CrdReport *report, CrdStatus status,
+						   const char *found, const char *expected,
+						   const char *hint);
+
+#endif							/* CRD_REPORT_H */
