@@ -43,9 +43,9 @@
 	" LEFT JOIN pg_index i ON d.classid = 'pg_class'::regclass AND i.indexrelid = d.objid" \
 	" LEFT JOIN pg_constraint c ON d.classid = 'pg_constraint'::regclass AND c.oid = d.objid" \
 	" LEFT JOIN pg_attrdef f ON d.classid = 'pg_attrdef'::regclass AND f.oid = d.objid" \
-	" LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid" \
+	" LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid AND r.rulename = '_RETURN'" \
 	" WHERE d.objid <> ALL ($3::oid[])" \
-	"  AND coalesce(c.conindid <> ALL ($3::oid[]), true)), " \
+	"  AND coalesce(nullif(c.conindid, 0) <> ALL ($3::oid[]), true)), " \
 	"dependents AS (" \
 	" SELECT kind, classid, objid, objsubid, conindid, ev_class FROM kinds" \
 	" UNION" \
@@ -55,7 +55,7 @@
 	" JOIN pg_depend d ON d.deptype = 'n' AND k.kind IN ('index', 'constraint')" \
 	"  AND (d.refclassid = k.classid AND d.refobjid = k.objid" \
 	"   OR d.refclassid = 'pg_class'::regclass AND d.refobjid = k.conindid)" \
-	" LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid" \
+	" LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid AND r.rulename = '_RETURN'" \
 	" WHERE (d.classid, d.objid) NOT IN (SELECT classid, objid FROM kinds WHERE kind IS NOT NULL)) "
 
 /* What an index, alone or under a constraint, has beside its definition */

@@ -51,8 +51,6 @@ typedef struct CrdPlanner
 	StringInfoData clauses[CRD_NTABLES];
 	StringInfoData purposes[CRD_NTABLES];
 	int			clauses_step[CRD_NTABLES];
-
-	StringInfoData filled;		/* columns of connections that get values */
 } CrdPlanner;
 
 static void step1_up(CrdPlanner *planner);
@@ -116,7 +114,6 @@ crd_plan(CrdFindings *findings)
 	planner.schema = findings->schema;
 	planner.keepsake = crd_findings_keepsake(findings);
 	planner.plan = palloc0(sizeof(CrdPlan));
-	initStringInfo(&planner.filled);
 	for (CrdTable table = 0; table < CRD_NTABLES; table++)
 	{
 		initStringInfo(&planner.clauses[table]);
@@ -146,15 +143,11 @@ crd_plan(CrdFindings *findings)
 									   planner.purposes[table].data,
 									   psprintf("ALTER TABLE %s %s", rel->name,
 												planner.clauses[table].data)));
-		if (rel->row_security_binds || rel->row_security_lifted)
-			add(&planner, FINISH, CRD_RUN, table, ACCESS_EXCLUSIVE,
-				"put FORCE ROW LEVEL SECURITY back",
-				"ALTER TABLE %s FORCE ROW LEVEL SECURITY", rel->name);
 	}
-	if (planner.filled.len > 0)
+	if (planner.plan->rewrites)
 		add(&planner, FINISH, CRD_RUN, CRD_CONNECTIONS,
-			"SHARE UPDATE EXCLUSIVE", "statistics of the new columns; the others have theirs",
-			"ANALYZE connections.connections (%s)", planner.filled.data);
+			"SHARE UPDATE EXCLUSIVE", "new statistics for the planner",
+			"ANALYZE connections.connections");
 
 	/* forward the catalog comes first, back it comes last */
 	for (int i = 0; i < CRD_NTABLES; i++)
@@ -163,6 +156,20 @@ crd_plan(CrdFindings *findings)
 				list_concat(planner.plan->actions,
 							planner.phases[(from < to) == (i == 0) ?
 										   CRD_CATALOG : CRD_CONNECTIONS][phase]);
+
+	/* the validation of the foreign key reads both tables */
+	for (CrdTable table = 0; table < CRD_NTABLES; table++)
+	{
+		const CrdRelation *rel = &planner.schema->relation[table];
+
+		if (rel->row_security_binds || rel->row_security_lifted)
+			planner.plan->actions =
+				lappend(planner.plan->actions,
+						make_action(last, CRD_RUN, table, ACCESS_EXCLUSIVE,
+									"put FORCE ROW LEVEL SECURITY back",
+									psprintf("ALTER TABLE %s FORCE ROW LEVEL SECURITY",
+											 rel->name)));
+	}
 	return planner.plan;
 }
 
@@ -563,11 +570,7 @@ fill(CrdPlanner *planner, CrdTable table, const char *column,
 	alter(planner, table, psprintf("fill %s", column),
 		  "ALTER COLUMN %s TYPE %s USING ((%s)::%s)", column, type, value, type);
 	if (table == CRD_CONNECTIONS)
-	{
 		planner->plan->rewrites = true;
-		appendStringInfo(&planner->filled, "%s%s", planner->filled.len ? ", " : "",
-						 column);
-	}
 }
 
 static CrdAction *
