@@ -26,7 +26,21 @@ DATA = sql/connections_redesign--1.0.sql
 
 REGRESS = \
 	interface \
-	steps
+	steps \
+	plan \
+	typeorm \
+	precheck \
+	errors \
+	shapes \
+	dependents \
+	kept \
+	rollback \
+	refused \
+	bridge \
+	types \
+	seed \
+	privileges \
+	edges
 REGRESS_OPTS = --inputdir=$(srcdir)/test --load-extension=$(EXTENSION)
 
 ISOLATION = \

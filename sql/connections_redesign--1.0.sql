@@ -40,6 +40,7 @@ COMMENT ON TABLE connections_redesign.ledger IS 'what was done, append only; rea
 
 CREATE TABLE connections_redesign.kept_ddl (
 	step pg_catalog.int4 NOT NULL,
+	direction pg_catalog.text NOT NULL CHECK (direction OPERATOR(pg_catalog.=) ANY (ARRAY['up', 'down'])),
 	seq pg_catalog.int4 NOT NULL,
 	name pg_catalog.text,
 	type pg_catalog.text,
@@ -50,7 +51,7 @@ CREATE TABLE connections_redesign.kept_ddl (
 	nulls_distinct pg_catalog.bool NOT NULL DEFAULT true,
 	PRIMARY KEY (step, seq)
 );
-COMMENT ON TABLE connections_redesign.kept_ddl IS 'shape of the columns that a step dropped (statement IS NULL), and the statements that bring back what went with them';
+COMMENT ON TABLE connections_redesign.kept_ddl IS 'shape of the columns that a step dropped on its way up or down (statement IS NULL), and the statements that bring back what went with them';
 
 CREATE TABLE connections_redesign.kept_catalog (
 	id pg_catalog.text PRIMARY KEY,

@@ -52,6 +52,8 @@ static bool lock_with_timeout(const CrdSchema *schema);
 static void pause_before_retry(int milliseconds);
 static const char *blockers(const CrdSchema *schema);
 static void execute(const CrdSchema *schema, const List *actions);
+static void execute_action(Oid owner, const CrdAction *action);
+static ErrorData *explain_error(ErrorData *edata, const CrdAction *action);
 static CrdSchema *read_enforced(int target, CrdCheckLevel level);
 
 /*
@@ -196,28 +198,66 @@ execute(const CrdSchema *schema, const List *actions)
 	foreach(lc, actions)
 	{
 		CrdAction  *action = lfirst(lc);
-		Oid			owner = crd_owner(schema, action->table);
+		MemoryContext context = CurrentMemoryContext;
 
 		CHECK_FOR_INTERRUPTS();
-		switch (action->kind)
+		PG_TRY();
 		{
-			case CRD_RUN:
-				(void) crd_run(owner, action->statement, 0);
-				break;
-			case CRD_RUN_AS_REPLICA:
-				(void) crd_run_as_replica(owner, action->statement);
-				break;
-			case CRD_RUN_IN_LEDGER:
-				(void) crd_run(crd_extension_owner(), action->statement, 0);
-				break;
-			case CRD_KEEP_EXCEPTIONS:
-				crd_stream(owner, action->statement, crd_keep_exceptions, NULL);
-				break;
-			case CRD_KEEP_NULL_LABELS:
-				crd_stream(owner, action->statement, crd_keep_null_labels, NULL);
-				break;
+			execute_action(crd_owner(schema, action->table), action);
 		}
+		PG_CATCH();
+		{
+			MemoryContextSwitchTo(context);
+			ReThrowError(explain_error(CopyErrorData(), action));
+		}
+		PG_END_TRY();
 	}
+}
+
+static void
+execute_action(Oid owner, const CrdAction *action)
+{
+	switch (action->kind)
+	{
+		case CRD_RUN:
+			(void) crd_run(owner, action->statement, 0);
+			break;
+		case CRD_RUN_AS_REPLICA:
+			(void) crd_run_as_replica(owner, action->statement);
+			break;
+		case CRD_RUN_IN_LEDGER:
+			(void) crd_run(crd_extension_owner(), action->statement, 0);
+			break;
+		case CRD_KEEP_EXCEPTIONS:
+			crd_stream(owner, action->statement, crd_keep_exceptions, NULL);
+			break;
+		case CRD_KEEP_NULL_LABELS:
+			crd_stream(owner, action->statement, crd_keep_null_labels, NULL);
+			break;
+	}
+}
+
+/*
+ * What the checks cannot foresee, such as rows that an old exclusion constraint
+ * or foreign key refuses, or an object that a later server protects, still is
+ * an error of the state that the tables are in.
+ */
+static ErrorData *
+explain_error(ErrorData *edata, const CrdAction *action)
+{
+	int			category = ERRCODE_TO_CATEGORY(edata->sqlerrcode);
+
+	FlushErrorState();
+	if (category != ERRCODE_DATA_EXCEPTION &&
+		category != ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION &&
+		edata->sqlerrcode != ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST &&
+		edata->sqlerrcode != ERRCODE_FEATURE_NOT_SUPPORTED)
+		return edata;
+	edata->sqlerrcode = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
+	edata->message = psprintf("step %d cannot be completed: %s", action->step,
+							  edata->message);
+	edata->hint = pstrdup("Nothing was changed.  Correct what the message names, then call again.");
+	return edata;
 }
 
 /* Lock both tables ACCESS EXCLUSIVE, or raise 55P03 and name who has them. */

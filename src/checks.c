@@ -38,10 +38,12 @@
 #define NEEDS_TABLES	0x10
 #define NEEDS_VERSION	0x20
 #define NEEDS_OWNER		0x40
-#define NEEDS_DATA		(NEEDS_TABLES | NEEDS_VERSION | NEEDS_OWNER)
-/* ... and whether it only advises, or is among the first to be enforced */
+#define READS_TABLES	0x80
+#define NEEDS_DATA		(NEEDS_TABLES | NEEDS_VERSION | NEEDS_OWNER | READS_TABLES)
+/* ... and whether it only advises, is among the first, or blocks readers */
 #define ADVICE		0x100
 #define BASE		0x200
+#define BLOCKING	0x400
 
 typedef struct CrdCheck
 {
@@ -73,15 +75,15 @@ static void verify_display_names(CrdReport *report);
  * The checks, in the order of the report.  A new check is a new row.
  */
 static const CrdCheck checks[] = {
-	{"tables", ALWAYS | BASE, ERRCODE_UNDEFINED_TABLE,
+	{"tables", ALWAYS | BASE | BLOCKING, ERRCODE_UNDEFINED_TABLE,
 	"tables of the migration do not exist", check_tables},
-	{"table_kinds", BOTH_WAYS | NEEDS_TABLES | BASE, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+	{"table_kinds", ALWAYS | NEEDS_TABLES | BASE | BLOCKING, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 	"tables of the migration are not of a kind that can be migrated", check_table_kinds},
 	{"version", ALWAYS | NEEDS_TABLES | BASE, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 	"tables fit no version of the redesign", check_version},
-	{"ownership", ALWAYS | NEEDS_TABLES | BASE, ERRCODE_INSUFFICIENT_PRIVILEGE,
+	{"ownership", ALWAYS | NEEDS_TABLES | BASE | BLOCKING, ERRCODE_INSUFFICIENT_PRIVILEGE,
 	"must be owner of the tables of the migration", check_ownership},
-	{"columns", BOTH_WAYS | NEEDS_TABLES | NEEDS_VERSION, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+	{"columns", ALWAYS | NEEDS_TABLES | NEEDS_VERSION | BLOCKING, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 	"columns are not of a type that can be migrated", check_columns},
 	{"primary_key", BOTH_WAYS | NEEDS_TABLES, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 	"primary key of connections cannot be used", check_primary_key},
@@ -106,7 +108,7 @@ static const CrdCheck checks[] = {
 	{"publications", BOTH_WAYS | NEEDS_TABLES | ADVICE, 0, NULL, crd_check_publications},
 	{"locks", BOTH_WAYS | NEEDS_TABLES | ADVICE, 0, NULL, crd_check_locks},
 	{"snapshots", BOTH_WAYS | ADVICE, 0, NULL, crd_check_snapshots},
-	{"disk_space", BOTH_WAYS | NEEDS_TABLES | ADVICE, 0, NULL, crd_check_disk},
+	{"disk_space", BOTH_WAYS | NEEDS_TABLES | READS_TABLES | ADVICE, 0, NULL, crd_check_disk},
 	{"foreign_key_valid", VERIFY | NEEDS_TABLES | NEEDS_VERSION, 0, NULL, verify_foreign_key},
 	{"index_valid", VERIFY | NEEDS_TABLES | NEEDS_VERSION, 0, NULL, verify_index},
 	{"display_names", VERIFY | NEEDS_DATA, 0, NULL, verify_display_names},
@@ -123,6 +125,11 @@ static const char *const status_names[] = {
 
 static void run_check(CrdReport *report, const CrdCheck *check);
 static bool crosses(CrdReport *report, int step);
+static bool put_misfits(CrdReport *report, bool empty_names);
+static bool put_misfit(CrdReport *report, CrdTable table, const char *value,
+					   const char *column, const char *type);
+static bool put_violations(CrdReport *report, const CrdKeptStatement *kept,
+						   bool there_now);
 static const char *count_text(int64 count, const char *noun);
 
 
@@ -257,9 +264,11 @@ run_check(CrdReport *report, const CrdCheck *check)
 	bool		tables = schema->relation[CRD_CONNECTIONS].exists &&
 	schema->relation[CRD_CATALOG].exists;
 	bool		owned = crd_schema_owned(schema);
+	int			nerrors;
 
 	report->check_name = check->name;
 	if (((check->flags & NEEDS_TABLES) && !tables) ||
+		((check->flags & READS_TABLES) && report->blocked) ||
 		((check->flags & NEEDS_VERSION) && schema->version == CRD_NO_VERSION) ||
 		((check->flags & NEEDS_OWNER) && !owned))
 	{
@@ -280,7 +289,10 @@ run_check(CrdReport *report, const CrdCheck *check)
 		crd_schema_read_catalog(schema);
 		report->catalog_read = true;
 	}
+	nerrors = report->nerrors;
 	check->run(report);
+	if ((check->flags & BLOCKING) && report->nerrors > nerrors)
+		report->blocked = true;
 }
 
 void
@@ -295,6 +307,7 @@ crd_report_put(CrdReport *report, CrdStatus status, const char *found, const cha
 	row->expected = expected;
 	row->hint = hint;
 	report->rows = lappend(report->rows, row);
+	report->nerrors += status == CRD_ERROR;
 }
 
 /* Whether the migration applies or undoes that step. */
@@ -404,6 +417,18 @@ check_ownership(CrdReport *report)
 	const CrdSchema *schema = report->findings->schema;
 	const char *user = GetUserNameFromId(GetUserId(), false);
 
+	for (CrdTable table = 0; table < CRD_NTABLES; table++)
+	{
+		const CrdRelation *rel = &schema->relation[table];
+
+		if (!rel->owner_may_create)
+			crd_report_put(report, CRD_ERROR,
+						   psprintf("owner \"%s\" of %s without USAGE and CREATE on schema connections",
+									GetUserNameFromId(rel->owner, false), rel->name),
+						   "an owner who may create indexes",
+						   psprintf("GRANT USAGE, CREATE ON SCHEMA connections TO %s.",
+									quote_identifier(GetUserNameFromId(rel->owner, false))));
+	}
 	if (crd_schema_owned(schema))
 		crd_report_put(report, CRD_OK, psprintf("role \"%s\"", user), "the privileges of the owner of both tables", NULL);
 	else
@@ -520,12 +545,18 @@ check_dependents(CrdReport *report)
 		}
 	}
 	for (CrdTable table = 0; table < CRD_NTABLES; table++)
-		foreach(lc, crd_row_type_users(schema, table))
+	{
+		bool		rewritten = table == CRD_CATALOG ? crosses(report, 1) :
+		crosses(report, 2) || crosses(report, 4);
+
+		foreach(lc, rewritten ? crd_row_type_users(schema, table) : NIL)
 			crd_report_put(report, CRD_ERROR,
-						   psprintf("%s, of the row type of %s", ((CrdDependent *) lfirst(lc))->what,
+						   psprintf("%s, which uses the row type of %s",
+									((CrdDependent *) lfirst(lc))->what,
 									schema->relation[table].name),
-						   "no column that keeps the table from being rewritten",
-						   "Drop the column before the migration, or change its type.");
+						   "nothing that keeps the table from being rewritten",
+						   "Drop it before the migration, or change its type.");
+	}
 	if (report->rows == NIL ||
 		((CrdReportRow *) llast(report->rows))->check_name != report->check_name)
 		crd_report_put(report, CRD_OK, "nothing", "nothing that depends on the columns", NULL);
@@ -605,7 +636,7 @@ check_catalog(CrdReport *report)
 		const CrdCatalogRow *row = &schema->rows[i];
 		const CrdEntry *near_miss = crd_registry_find(crd_normalized(row->slug));
 
-		if (row->known || !strict || crd_kept_row(crd_findings_keepsake(findings), row))
+		if (row->known || !strict || crd_kept_row(findings->keepsake, row))
 			continue;
 		fine = false;
 		crd_report_put(report, CRD_ERROR, psprintf("an entry with name \"%s\", id %s", row->slug, row->id),
@@ -619,6 +650,11 @@ check_catalog(CrdReport *report)
 		crd_report_put(report, CRD_ERROR, psprintf("%s without a %s", count_text(schema->nnull_slugs, "row"), what),
 					   psprintf("only the entries %s", crd_registry_slugs()), "Delete them, or give them their name.");
 	}
+	if (report->direction == BACK && crosses(report, 1) &&
+		crd_kept_column(findings->keepsake, 1, "name"))
+		for (int i = 0; i < schema->nrows; i++)
+			fine &= !put_misfit(report, CRD_CATALOG, schema->rows[i].slug, "name",
+								crd_kept_column(findings->keepsake, 1, "name")->type);
 	if (report->direction == BACK)
 		for (int i = 0; i < schema->nrows; i++)
 			if (schema->rows[i].known == NULL && crd_provider_needs_capability(schema->rows[i].slug))
@@ -643,6 +679,12 @@ check_mapping(CrdReport *report)
 	bool		must_match = id_is_lost || (report->direction == FORWARD && crosses(report, 3) && has_id);
 	CrdCensus  *census;
 
+	if (report->direction == FORWARD && findings->target == 1 && schema->version < 1)
+	{
+		crd_report_put(report, CRD_OK, "step 1 does not look at connections",
+					   "nothing to compare", NULL);
+		return;
+	}
 	if (schema->version == CRD_LAST_STEP ||
 		(report->direction == BACK && !id_is_lost))
 	{
@@ -667,7 +709,7 @@ check_mapping(CrdReport *report)
 						   "available_connection_id as the mapping says", crd_pair_hint(pair));
 		else if (pair->differing > 0)
 			crd_report_put(report, must_match || report->direction == VERIFY ? CRD_ERROR : CRD_WARNING,
-						   psprintf("%s: %s with another available_connection_id, such as %s", crd_pair_text(pair),
+						   psprintf("%s: %s with no or another available_connection_id, such as %s", crd_pair_text(pair),
 									count_text(pair->differing, "connection"), pair->samples),
 						   crd_pair_expected(pair), crd_pair_hint(pair));
 		else
@@ -678,10 +720,52 @@ check_mapping(CrdReport *report)
 		crd_report_put(report, CRD_OK, "no connections", "connections that map", NULL);
 }
 
+/*
+ * Report the legacy values that the legacy columns cannot hold; whether there
+ * is any.
+ */
+static bool
+put_misfits(CrdReport *report, bool empty_names)
+{
+	CrdFindings *findings = report->findings;
+	const CrdSchema *schema = findings->schema;
+	const CrdKeptColumn *provider = crd_kept_column(findings->keepsake, 4, "provider");
+	const CrdKeptColumn *type = crd_kept_column(findings->keepsake, 4, "type");
+	bool		found = false;
+
+	for (int i = 0; i < schema->nrows; i++)
+	{
+		const CrdCatalogRow *row = &schema->rows[i];
+
+		if (provider)
+			found |= put_misfit(report, CRD_CONNECTIONS, row->provider, "provider", provider->type);
+		if (type)
+			found |= put_misfit(report, CRD_CONNECTIONS, crd_findings_way_back(findings)->types[i],
+								"type", type->type);
+	}
+	if (empty_names)
+		found |= put_misfit(report, CRD_CONNECTIONS, "", "name", schema->column[CRD_LABEL].type);
+	return found;
+}
+
+static bool
+put_misfit(CrdReport *report, CrdTable table, const char *value,
+		   const char *column, const char *type)
+{
+	if (value == NULL || crd_value_fits(report->findings->schema, table, value, type))
+		return false;
+	crd_report_put(report, CRD_ERROR,
+				   psprintf("\"%s\" to become a %s", value, column),
+				   psprintf("a value that %s can hold", type),
+				   "Point these connections to another entry, or change its slug or auth_type.");
+	return true;
+}
+
 static void
 check_way_back_rows(CrdReport *report)
 {
 	CrdWayBackCounts *counts;
+	bool		misfits;
 
 	if (!crosses(report, 4))
 	{
@@ -694,6 +778,7 @@ check_way_back_rows(CrdReport *report)
 					   psprintf("%s whose config is no object, such as %s",
 								count_text(counts->config_refuses, "connection"), counts->config_samples),
 					   "an object that can say the capability", "Make config of these connections an object.");
+	misfits = put_misfits(report, counts->null_labels > 0);
 	if (counts->null_labels > 0)
 		crd_report_put(report, CRD_WARNING, psprintf("%s with label NULL", count_text(counts->null_labels, "connection")),
 					   "a name for each", "The name becomes empty, and the label NULL again when step 4 is applied again.");
@@ -705,8 +790,26 @@ check_way_back_rows(CrdReport *report)
 	if (counts->type_unknown > 0)
 		crd_report_put(report, CRD_WARNING, psprintf("%s whose type is not known", count_text(counts->type_unknown, "connection")),
 					   "a type from before step 4", "The type becomes the auth_type of the available connection.");
-	if (counts->config_changes == 0 && counts->null_labels == 0 && counts->type_unknown == 0)
+	if (counts->config_changes == 0 && counts->null_labels == 0 && counts->type_unknown == 0 && !misfits)
 		crd_report_put(report, CRD_OK, count_text(counts->total, "connection"), "all legacy values known", NULL);
+}
+
+/* Report rows that break a constraint on the way back; whether there are any. */
+static bool
+put_violations(CrdReport *report, const CrdKeptStatement *kept, bool there_now)
+{
+	CrdFindings *findings = report->findings;
+	const char *keys = crd_way_back_violations(findings->schema, findings->keepsake,
+											   crd_findings_way_back(findings), kept,
+											   there_now);
+
+	if (keys == NULL)
+		return false;
+	crd_report_put(report, CRD_ERROR,
+				   psprintf("connections that would violate \"%s\", such as %s", kept->constraint, keys),
+				   "rows that the constraint allows",
+				   "Change these connections so that label, provider and type fit the constraint, then roll back.");
+	return true;
 }
 
 static void
@@ -724,33 +827,26 @@ check_way_back_constraints(CrdReport *report)
 		return;
 	}
 	counts = crd_findings_way_back_counts(findings);
-	if (counts->config_refuses > 0)
+	foreach(lc, report->rows)
 	{
-		crd_report_put(report, CRD_WARNING, "not checked", "a check of this", "Correct the errors above first.");
-		return;
+		CrdReportRow *row = lfirst(lc);
+
+		if (row->status == CRD_ERROR && strcmp(row->check_name, "rows_on_the_way_back") == 0)
+		{
+			crd_report_put(report, CRD_WARNING, "not checked", "a check of this", "Correct the errors above first.");
+			return;
+		}
 	}
-	enforced = list_copy(crd_findings_keepsake(findings)->statements[4]);
+	foreach(lc, findings->keepsake->statements[4])
+		if (crd_checks_rows(lfirst(lc)))
+		fine &= !put_violations(report, lfirst(lc), false);
+	enforced = NIL;
 	if (counts->null_labels > 0)
 		enforced = list_concat(enforced, crd_enforced(findings->schema, CRD_LABEL));
 	if (counts->config_changes > 0)
 		enforced = list_concat(enforced, crd_enforced(findings->schema, CRD_CONFIG));
 	foreach(lc, enforced)
-	{
-		CrdKeptStatement *kept = lfirst(lc);
-		const char *keys;
-
-		if (kept->constraint == NULL)
-			continue;
-		keys = crd_way_back_violations(findings->schema, crd_findings_keepsake(findings),
-									   crd_findings_way_back(findings), kept);
-		if (keys == NULL)
-			continue;
-		fine = false;
-		crd_report_put(report, CRD_ERROR,
-					   psprintf("connections that would violate \"%s\", such as %s", kept->constraint, keys),
-					   "rows that the constraint allows",
-					   "Change these connections so that label, provider and type fit the constraint, then roll back.");
-	}
+		fine &= !put_violations(report, lfirst(lc), true);
 	if (fine)
 		crd_report_put(report, CRD_OK, "no violation", "rows that the old constraints allow", NULL);
 }

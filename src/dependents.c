@@ -11,6 +11,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_class.h"
 #include "lib/stringinfo.h"
 
 #include "dependents.h"
@@ -33,7 +34,9 @@
 	" SELECT d.*, CASE" \
 	"  WHEN d.classid = 'pg_class'::regclass AND i.indexrelid IS NOT NULL AND automatic THEN 'index'" \
 	"  WHEN d.classid = 'pg_constraint'::regclass AND automatic" \
-	"   AND c.conrelid = $1::oid AND c.contype IN ('c', 'f', 'u', 'x') THEN 'constraint'" \
+	"   AND c.conrelid = $1::oid AND c.contype IN ('c', 'f', 'u', 'x')" \
+	"   AND NOT (c.contype = 'x' AND EXISTS (SELECT FROM pg_index e WHERE e.indexrelid = c.conindid" \
+	"    AND (e.indpred IS NOT NULL OR e.indexprs IS NOT NULL))) THEN 'constraint'" \
 	"  WHEN d.classid = 'pg_constraint'::regclass AND c.contype = 'n' THEN 'not null'" \
 	"  WHEN d.classid = 'pg_attrdef'::regclass AND f.adrelid = $1::oid" \
 	"   AND f.adnum = ANY ($2::int2[]) AND f.adnum = d.attnum THEN 'default'" \
@@ -93,10 +96,10 @@
 	"  FROM objects JOIN pg_index x ON x.indexrelid = objid JOIN pg_class p ON p.oid = objid" \
 	"  WHERE kind = 'index'" \
 	" UNION ALL SELECT o, 1, format('ALTER TABLE %s ADD CONSTRAINT %I %s', c.conrelid::regclass, c.conname, pg_get_constraintdef(c.oid))," \
-	"  CASE WHEN c.contype IN ('c', 'u') AND c.convalidated THEN c.conname END," \
+	"  CASE WHEN c.contype IN ('c', 'u') THEN c.conname END," \
 	"  CASE WHEN c.contype = 'u' THEN (SELECT array_agg(pg_get_indexdef(c.conindid, k, true) ORDER BY k)" \
 	"   FROM generate_series(1, x.indnkeyatts) k)::text END," \
-	"  CASE WHEN c.contype = 'c' AND c.convalidated THEN pg_get_expr(c.conbin, c.conrelid) END," \
+	"  CASE WHEN c.contype = 'c' THEN pg_get_expr(c.conbin, c.conrelid) END," \
 	"  coalesce(NOT x.indnullsnotdistinct, true), objid" \
 	"  FROM objects JOIN pg_constraint c ON c.oid = objid LEFT JOIN pg_index x ON x.indexrelid = c.conindid" \
 	"  WHERE kind = 'constraint'" \
@@ -146,6 +149,7 @@
 	"  FROM c CROSS JOIN aclexplode(c.attacl) g) s " \
 	"ORDER BY attnum, n, statement"
 
+static List *partition_dependents(const CrdSchema *schema, CrdColumnId id);
 static CrdRows *fetch(const CrdSchema *schema, const CrdColumnId *columns,
 					  int ncolumns, const char *query);
 static List *append_statements(List *list, const CrdRows *rows);
@@ -181,6 +185,46 @@ crd_dependents(const CrdSchema *schema, CrdColumnId id)
 		dependent->what = rows->row[i][1];
 		result = lappend(result, dependent);
 	}
+	return schema->relation[schema->column[id].table].kind == RELKIND_PARTITIONED_TABLE ?
+		list_concat(result, partition_dependents(schema, id)) : result;
+}
+
+/*
+ * What depends on the column of a partition and has no counterpart on the
+ * partitioned table: it would not come back with the column.
+ */
+static List *
+partition_dependents(const CrdSchema *schema, CrdColumnId id)
+{
+	List	   *result = NIL;
+	CrdRows    *rows;
+
+	rows = crd_fetch(CRD_CALLER,
+					 "SELECT DISTINCT o.type || ' ' || o.identity"
+					 " FROM pg_partition_tree($1::oid) t"
+					 " JOIN pg_attribute a ON a.attrelid = t.relid AND a.attname = $2 AND NOT a.attisdropped"
+					 " JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass"
+					 "  AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum"
+					 " LEFT JOIN pg_constraint c ON d.classid = 'pg_constraint'::regclass AND c.oid = d.objid"
+					 " LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid AND r.rulename = '_RETURN'"
+					 " CROSS JOIN LATERAL pg_identify_object("
+					 "  CASE WHEN r.oid IS NULL THEN d.classid ELSE 'pg_class'::regclass END,"
+					 "  coalesce(r.ev_class, d.objid),"
+					 "  CASE WHEN r.oid IS NULL THEN d.objsubid ELSE 0 END) o"
+					 " WHERE t.level > 0 AND d.classid <> 'pg_attrdef'::regclass"
+					 " AND NOT EXISTS (SELECT FROM pg_inherits i WHERE d.classid = 'pg_class'::regclass AND i.inhrelid = d.objid)"
+					 " AND coalesce(c.contype <> 'n' AND c.conparentid = 0 AND c.coninhcount = 0, true)"
+					 " AND NOT EXISTS (SELECT FROM pg_trigger g WHERE d.classid = 'pg_trigger'::regclass AND g.oid = d.objid AND g.tgparentid <> 0)"
+					 " ORDER BY 1", 2,
+					 psprintf("%u", schema->relation[schema->column[id].table].relid),
+					 schema->column[id].name);
+	for (int i = 0; i < rows->nrows; i++)
+	{
+		CrdDependent *dependent = palloc0(sizeof(CrdDependent));
+
+		dependent->what = rows->row[i][0];
+		result = lappend(result, dependent);
+	}
 	return result;
 }
 
@@ -203,6 +247,10 @@ crd_row_type_users(const CrdSchema *schema, CrdTable table)
 					 "SELECT format('column %s.%I', c.oid::regclass, a.attname)"
 					 " FROM types b JOIN pg_attribute a ON a.atttypid = b.oid AND NOT a.attisdropped"
 					 " JOIN pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'p', 'm', 'f')"
+					 " UNION SELECT CASE r.rulename WHEN '_RETURN' THEN 'view ' || r.ev_class::regclass"
+					 "  ELSE format('rule %I on %s', r.rulename, r.ev_class::regclass) END"
+					 " FROM types b JOIN pg_depend d ON d.refclassid = 'pg_type'::regclass AND d.refobjid = b.oid"
+					 " JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid"
 					 " ORDER BY 1", 1,
 					 psprintf("%u", schema->relation[table].relid));
 	for (int i = 0; i < rows->nrows; i++)
@@ -237,6 +285,17 @@ crd_kept_statements(const CrdSchema *schema, const CrdColumnId *columns,
 	return append_statements(result, rows);
 }
 
+bool
+crd_checks_rows(const CrdKeptStatement *kept)
+{
+	static const char not_valid[] = " NOT VALID";
+	size_t		length = strlen(kept->statement);
+
+	return kept->constraint &&
+		!(length >= strlen(not_valid) &&
+		  strcmp(kept->statement + length - strlen(not_valid), not_valid) == 0);
+}
+
 List *
 crd_enforced(const CrdSchema *schema, CrdColumnId id)
 {
@@ -250,11 +309,14 @@ static CrdRows *
 fetch(const CrdSchema *schema, const CrdColumnId *columns, int ncolumns,
 	  const char *query)
 {
+	bool		enforced = schema->highest_whole >= 3;
+
 	return crd_fetch(CRD_CALLER, query, 3,
 					 psprintf("%u", schema->relation[schema->column[columns[0]].table].relid),
 					 column_numbers(schema, columns, ncolumns),
-					 psprintf("{%u,%u,%u}", schema->own_fk_index,
-							  schema->catalog_fk, schema->slug_index));
+					 psprintf("{%u,%u,%u}", schema->slug_index,
+							  enforced ? schema->own_fk_index : InvalidOid,
+							  enforced ? schema->catalog_fk : InvalidOid));
 }
 
 static List *

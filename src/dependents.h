@@ -37,7 +37,8 @@ extern List *crd_dependents(const CrdSchema *schema, CrdColumnId id);
 
 /*
  * List of CrdDependent for each column elsewhere that has the table's row
- * type: no rewrite of the table is possible while there is one.
+ * type, and each rule that uses it: no rewrite of the table is possible while
+ * there is one.
  */
 extern List *crd_row_type_users(const CrdSchema *schema, CrdTable table);
 
@@ -49,8 +50,13 @@ extern List *crd_kept_statements(const CrdSchema *schema,
 								 const CrdColumnId *columns, int ncolumns);
 
 /*
+ * Whether rows that are there are checked when the statement is run.
+ */
+extern bool crd_checks_rows(const CrdKeptStatement *kept);
+
+/*
  * List of CrdKeptStatement of the constraints and unique indexes that are
- * there now and use a column.
+ * there now, use a column, and are enforced when it is updated.
  */
 extern List *crd_enforced(const CrdSchema *schema, CrdColumnId id);
 

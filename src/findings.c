@@ -18,15 +18,12 @@ crd_findings(CrdSchema *schema, int target, bool to_plan)
 	findings->schema = schema;
 	findings->target = target;
 	findings->to_plan = to_plan;
-	return findings;
-}
+	findings->keepsake = crd_keepsake_read(target > schema->highest_whole);
 
-CrdKeepsake *
-crd_findings_keepsake(CrdFindings *findings)
-{
-	if (findings->keepsake == NULL)
-		findings->keepsake = crd_keepsake_read();
-	return findings->keepsake;
+	/* an index that was there before step 3 is not the step's own */
+	if (schema->highest_whole >= 3 && findings->keepsake->statements[3] != NIL)
+		schema->own_fk_index = InvalidOid;
+	return findings;
 }
 
 CrdCensus *
@@ -56,7 +53,7 @@ crd_findings_way_back(CrdFindings *findings)
 {
 	if (findings->way_back == NULL)
 		findings->way_back = crd_way_back(findings->schema,
-										  crd_findings_keepsake(findings));
+										  findings->keepsake);
 	return findings->way_back;
 }
 

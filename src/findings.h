@@ -13,8 +13,8 @@
 #include "schema.h"
 
 /*
- * What is known of a database and of where it is to go.  The data is read when
- * it is first asked for, so that the big table is read no more often than
+ * What is known of a database and of where it is to go.  The rows are read when
+ * they are first asked for, so that the big table is read no more often than
  * needed.
  */
 typedef struct CrdFindings
@@ -23,7 +23,8 @@ typedef struct CrdFindings
 	int			target;			/* version to reach */
 	bool		to_plan;		/* the census is to count types, too */
 
-	CrdKeepsake *keepsake;
+	CrdKeepsake *keepsake;		/* for that way */
+
 	CrdCensus  *census;
 	List	   *dictionary;
 	CrdWayBack *way_back;
@@ -33,7 +34,6 @@ typedef struct CrdFindings
 extern CrdFindings *crd_findings(CrdSchema *schema, int target, bool to_plan);
 
 /* Read now, or return what has been read. */
-extern CrdKeepsake *crd_findings_keepsake(CrdFindings *findings);
 extern CrdCensus *crd_findings_census(CrdFindings *findings);
 extern List *crd_findings_dictionary(CrdFindings *findings);
 extern CrdWayBack *crd_findings_way_back(CrdFindings *findings);

@@ -55,19 +55,22 @@ static void check_may_read(FunctionCallInfo fcinfo);
 static char *text_array(const CrdRows *rows, int column);
 
 CrdKeepsake *
-crd_keepsake_read(void)
+crd_keepsake_read(bool up)
 {
 	CrdKeepsake *keepsake = palloc0(sizeof(CrdKeepsake));
 	Oid			owner = crd_extension_owner();
 	CrdRows    *rows;
 
-	rows = crd_fetch(owner, "SELECT step, name, type, not_null, statement, keys, condition, nulls_distinct"
+	rows = crd_fetch(owner, "SELECT step, name, type, not_null, statement, keys, condition, nulls_distinct, direction"
 					 " FROM connections_redesign.kept_ddl ORDER BY step, seq", 0);
 	for (int i = 0; i < rows->nrows; i++)
 	{
 		const char *const *row = rows->row[i];
 		int			step = atoi(row[0]);
 
+		keepsake->has_ddl[step] = true;
+		if (strcmp(row[8], up ? "down" : "up") != 0)
+			continue;
 		if (row[4] == NULL)
 		{
 			CrdKeptColumn *column = palloc(sizeof(CrdKeptColumn));
@@ -219,6 +222,7 @@ crd_way_back(const CrdSchema *schema, const CrdKeepsake *keepsake)
 	CrdWayBack *way = palloc(sizeof(CrdWayBack));
 	const char **providers = palloc(sizeof(char *) * (schema->nrows + 1));
 	const char **types = palloc(sizeof(char *) * (schema->nrows + 1));
+	const char **type_literals = palloc(sizeof(char *) * (schema->nrows + 1));
 	const char **capabilities = palloc(sizeof(char *) * (schema->nrows + 1));
 	const char *capability;
 	StringInfoData unknown;
@@ -235,17 +239,15 @@ crd_way_back(const CrdSchema *schema, const CrdKeepsake *keepsake)
 			kept = lfirst(lc);
 		providers[i] = quote_literal_cstr(row->provider);
 		capabilities[i] = row->capability ? quote_literal_cstr(row->capability) : "NULL";
-		if (kept)
-			types[i] = kept->type ? quote_literal_cstr(kept->type) : "NULL";
-		else
-		{
-			types[i] = quote_literal_cstr(row->auth_type);
+		types[i] = kept ? kept->type : row->auth_type;
+		type_literals[i] = types[i] ? quote_literal_cstr(types[i]) : "NULL";
+		if (!kept)
 			appendStringInfo(&unknown, "%s%s", unknown.len ? ", " : "",
 							 crd_id_literals(schema)[i]);
-		}
 	}
 	way->provider = crd_by_id_expr(schema, providers);
-	way->type = crd_by_id_expr(schema, types);
+	way->types = types;
+	way->type = crd_by_id_expr(schema, type_literals);
 	if (keepsake->has_exceptions)
 		way->type = psprintf("connections_redesign.kept_type(%s, available_connection_id::text, %s)",
 							 schema->key, way->type);
@@ -295,7 +297,8 @@ crd_way_back_counts(const CrdSchema *schema, const CrdWayBack *way)
 
 const char *
 crd_way_back_violations(const CrdSchema *schema, const CrdKeepsake *keepsake,
-						const CrdWayBack *way, const CrdKeptStatement *enforced)
+						const CrdWayBack *way, const CrdKeptStatement *enforced,
+						bool there_now)
 {
 	char	   *rows = rolled_back_rows(schema, keepsake, way);
 	StringInfoData keys;
@@ -304,8 +307,10 @@ crd_way_back_violations(const CrdSchema *schema, const CrdKeepsake *keepsake,
 	if (enforced->keys == NULL)
 		found = crd_fetch(crd_owner(schema, CRD_CONNECTIONS),
 						  psprintf("SELECT array_to_string(connections_redesign.least_keys(%s), ', ')"
-								   " FROM (%s) t WHERE NOT (%s)",
-								   schema->key, rows, enforced->condition), 0);
+								   " FROM (%s%s) t WHERE NOT (%s)",
+								   schema->key, rows, there_now ?
+								   psprintf(" WHERE label IS NULL OR %s", way->config_changes) : "",
+								   enforced->condition), 0);
 	else
 	{
 		Datum	   *elems;
@@ -340,6 +345,18 @@ crd_way_back_violations(const CrdSchema *schema, const CrdKeepsake *keepsake,
 								   not_null.data, keys.data), 0);
 	}
 	return found->nrows > 0 ? found->row[0][0] : NULL;
+}
+
+bool
+crd_value_fits(const CrdSchema *schema, CrdTable table, const char *value,
+			   const char *type)
+{
+	CrdRows    *rows;
+
+	return crd_try_fetch(crd_owner(schema, table),
+						 psprintf("SELECT rtrim(($1::%s)::text) = rtrim($1)", type),
+						 value, &rows) &&
+		crd_is_true(rows->row[0][0]);
 }
 
 /*

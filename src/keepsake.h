@@ -43,16 +43,23 @@ typedef struct CrdKeptType
 
 typedef struct CrdKeepsake
 {
+	/* by step, as it was kept when the step was last taken the other way */
 	List	   *columns[CRD_LAST_STEP + 1]; /* of CrdKeptColumn */
 	List	   *statements[CRD_LAST_STEP + 1];	/* of CrdKeptStatement */
+	bool		has_ddl[CRD_LAST_STEP + 1]; /* either way */
+
 	List	   *rows;			/* of CrdKeptRow */
 	List	   *types;			/* of CrdKeptType */
 	bool		has_exceptions;
 	bool		has_null_labels;
 } CrdKeepsake;
 
-/* Read what is kept; empty lists where nothing is. */
-extern CrdKeepsake *crd_keepsake_read(void);
+/*
+ * Read what is kept for a way up or down; empty lists where nothing is.  What a
+ * step kept the same way as it is to go now is stale: others have taken it back
+ * in between.
+ */
+extern CrdKeepsake *crd_keepsake_read(bool up);
 
 /* A kept column of a step by its name, or NULL. */
 extern const CrdKeptColumn *crd_kept_column(const CrdKeepsake *keepsake,
@@ -81,6 +88,7 @@ typedef struct CrdWayBack
 	const char *config;
 	const char *config_changes; /* condition: config must say the capability */
 	const char *type_unknown;	/* condition: its type is made up */
+	const char **types;			/* by catalog row; NULL for NULL */
 } CrdWayBack;
 
 extern CrdWayBack *crd_way_back(const CrdSchema *schema,
@@ -101,13 +109,22 @@ extern CrdWayBackCounts *crd_way_back_counts(const CrdSchema *schema,
 											 const CrdWayBack *way);
 
 /*
- * The rows that a constraint or unique index would refuse after step 4 is
- * undone, as "keys 1, 2"; NULL where there is none.
+ * The keys of rows that a constraint or unique index would refuse after step 4
+ * is undone; NULL where there is none.  A CHECK that is there now looks only at
+ * the rows that the rollback updates.
  */
 extern const char *crd_way_back_violations(const CrdSchema *schema,
 										   const CrdKeepsake *keepsake,
 										   const CrdWayBack *way,
-										   const CrdKeptStatement *enforced);
+										   const CrdKeptStatement *enforced,
+										   bool there_now);
+
+/*
+ * Whether a value, cast to a type, is the same value again: not cut, and allowed
+ * by the domain or enum.  Never fails.
+ */
+extern bool crd_value_fits(const CrdSchema *schema, CrdTable table,
+						   const char *value, const char *type);
 
 /* Callbacks of crd_stream(): keep what the queries of the plan return. */
 extern void crd_keep_exceptions(const CrdRows *rows, void *arg);

@@ -368,8 +368,10 @@ crd_pair_hint(const CrdPair *pair)
 
 			if (candidate && strcmp(found, candidate) == 0 &&
 				(!needs || strcmp(entry->provider, pair->provider) == 0))
-				return psprintf("\"%s\" looks like \"%s\": correct %s of these connections.",
-								value, candidate, column);
+				return strcmp(value, candidate) == 0 ?
+					psprintf("The catalog has no entry \"%s\": insert it first.", entry->slug) :
+					psprintf("\"%s\" looks like \"%s\": correct %s of these connections.",
+							 value, candidate, column);
 		}
 	}
 	return psprintf("Correct %s of these connections, or delete them.", column);

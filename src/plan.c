@@ -85,8 +85,8 @@ static void alter(CrdPlanner *planner, CrdTable table, const char *purpose,
 static void fill(CrdPlanner *planner, CrdTable table, const char *column,
 				 const char *type, const char *value);
 static void keep_columns(CrdPlanner *planner, bool up);
-static void keep_column(CrdPlanner *planner, StringInfo values, int seq,
-						CrdColumnId id);
+static void keep_column(CrdPlanner *planner, StringInfo values, bool up,
+						int seq, CrdColumnId id);
 static void forget(CrdPlanner *planner, Phase phase, const char *from,
 				   bool anything);
 static void replay(CrdPlanner *planner, CrdTable table);
@@ -112,7 +112,7 @@ crd_plan(CrdFindings *findings)
 
 	planner.findings = findings;
 	planner.schema = findings->schema;
-	planner.keepsake = crd_findings_keepsake(findings);
+	planner.keepsake = findings->keepsake;
 	planner.plan = palloc0(sizeof(CrdPlan));
 	for (CrdTable table = 0; table < CRD_NTABLES; table++)
 	{
@@ -260,6 +260,7 @@ step1_down(CrdPlanner *planner)
 
 	planner->plan->rows[1] = schema->nrows;
 	keep_columns(planner, false);
+	forget(planner, KEEP, "kept_catalog", planner->keepsake->rows != NIL);
 	initStringInfo(&rows);
 	for (int i = 0; i < schema->nrows; i++)
 		appendStringInfo(&rows, "%s(%s, %s, %s, %s)", i ? ", " : "",
@@ -300,11 +301,10 @@ step2_up(CrdPlanner *planner)
 	const char *type = schema->column[CRD_CATALOG_ID].type;
 
 	planner->plan->rows[2] = crd_findings_census(planner->findings)->total;
-	forget(planner, KEEP, "kept_ddl", planner->keepsake->columns[2] != NIL);
+	forget(planner, KEEP, "kept_ddl", planner->keepsake->has_ddl[2]);
 	add(planner, PREPARE, CRD_RUN, CRD_CONNECTIONS, ACCESS_EXCLUSIVE,
 		"add the new column, without values yet",
-		"ALTER TABLE connections.connections ADD COLUMN available_connection_id %s",
-		type);
+		"ALTER TABLE connections.connections ADD COLUMN available_connection_id text");
 	fill(planner, CRD_CONNECTIONS, "available_connection_id", type,
 		 crd_mapping_expr(schema, crd_id_literals(schema)));
 	if (planner->findings->target < 4)
@@ -332,7 +332,7 @@ step2_down(CrdPlanner *planner)
 /*
  * Step 3: available_connection_id becomes NOT NULL, a foreign key ON DELETE
  * RESTRICT, and indexed.  An index that is already there serves, and stays when
- * the step is undone.
+ * the step is undone; kept_ddl has its name, as a marker only.
  */
 static void
 step3_up(CrdPlanner *planner)
@@ -340,11 +340,11 @@ step3_up(CrdPlanner *planner)
 	const CrdSchema *schema = planner->schema;
 
 	planner->plan->rows[3] = crd_findings_census(planner->findings)->total;
-	forget(planner, KEEP, "kept_ddl", planner->keepsake->statements[3] != NIL);
+	forget(planner, KEEP, "kept_ddl", planner->keepsake->has_ddl[3]);
 	if (OidIsValid(schema->own_fk_index))
 		add(planner, KEEP, CRD_RUN_IN_LEDGER, CRD_CONNECTIONS, ROW_EXCLUSIVE,
 			"remember that the index was there before",
-			"INSERT INTO connections_redesign.kept_ddl (step, seq, statement) VALUES (3, 1, %s)",
+			"INSERT INTO connections_redesign.kept_ddl (step, direction, seq, statement) VALUES (3, 'up', 1, %s)",
 			quote_literal_cstr(get_rel_name(schema->own_fk_index)));
 	alter(planner, CRD_CONNECTIONS, "available_connection_id is required",
 		  "ALTER COLUMN available_connection_id SET NOT NULL");
@@ -356,6 +356,9 @@ step3_up(CrdPlanner *planner)
 		add(planner, FINISH, CRD_RUN, CRD_CONNECTIONS, "SHARE",
 			"find the connections of a kind",
 			"CREATE INDEX ON connections.connections (available_connection_id)");
+	/* others who applied step 2 had no bridge; NOT NULL makes it necessary */
+	if (schema->version == 2 && !schema->has_bridge && planner->findings->target < 4)
+		create_bridge(planner);
 }
 
 static void
@@ -364,7 +367,7 @@ step3_down(CrdPlanner *planner)
 	const CrdSchema *schema = planner->schema;
 	Oid			index = schema->own_fk_index;
 
-	forget(planner, KEEP, "kept_ddl", planner->keepsake->statements[3] != NIL);
+	forget(planner, KEEP, "kept_ddl", planner->keepsake->has_ddl[3]);
 	add(planner, PREPARE, CRD_RUN, CRD_CONNECTIONS, ACCESS_EXCLUSIVE,
 		"drop the foreign key",
 		"ALTER TABLE connections.connections DROP CONSTRAINT %s",
@@ -461,6 +464,7 @@ step4_down(CrdPlanner *planner)
 	const CrdKeepsake *keepsake = planner->keepsake;
 
 	planner->plan->rows[4] = counts->total;
+	forget(planner, KEEP, "kept_null_label", keepsake->has_null_labels);
 	if (counts->null_labels > 0)
 		add(planner, KEEP, CRD_KEEP_NULL_LABELS, CRD_CONNECTIONS, ACCESS_SHARE,
 			"remember which labels are NULL, for when step 4 is applied again",
@@ -494,7 +498,7 @@ step4_down(CrdPlanner *planner)
 	replay(planner, CRD_CONNECTIONS);
 	if (planner->findings->target >= 2)
 		create_bridge(planner);
-	forget(planner, FINISH, "kept_ddl", keepsake->columns[4] != NIL);
+	forget(planner, FINISH, "kept_ddl", keepsake->has_ddl[4]);
 	forget(planner, FINISH, "kept_type_dictionary", keepsake->types != NIL);
 	forget(planner, FINISH, "kept_type_exception", keepsake->has_exceptions);
 
@@ -609,20 +613,19 @@ keep_columns(CrdPlanner *planner, bool up)
 			columns[ncolumns++] = crd_drops[i].column;
 	table = schema->column[columns[0]].table;
 
-	forget(planner, KEEP, "kept_ddl",
-		   planner->keepsake->columns[planner->step] != NIL);
+	forget(planner, KEEP, "kept_ddl", planner->keepsake->has_ddl[planner->step]);
 	initStringInfo(&values);
 	for (int i = 0; i < ncolumns; i++)
-		keep_column(planner, &values, ++seq, columns[i]);
+		keep_column(planner, &values, up, ++seq, columns[i]);
 	/* name is not dropped but renamed; only its NOT NULL goes */
 	if (planner->step == 4)
-		keep_column(planner, &values, ++seq, CRD_NAME);
+		keep_column(planner, &values, up, ++seq, CRD_NAME);
 	foreach(lc, crd_kept_statements(schema, columns, ncolumns))
 	{
 		CrdKeptStatement *kept = lfirst(lc);
 
-		appendStringInfo(&values, ", (%d, %d, %s, NULL, NULL, %s, %s, %s, %s)",
-						 planner->step, ++seq, literal(kept->constraint),
+		appendStringInfo(&values, ", (%d, %s, %d, %s, NULL, NULL, %s, %s, %s, %s)",
+						 planner->step, up ? "'up'" : "'down'", ++seq, literal(kept->constraint),
 						 literal(kept->statement), literal(kept->keys),
 						 literal(kept->condition),
 						 kept->nulls_distinct ? "true" : "false");
@@ -630,17 +633,19 @@ keep_columns(CrdPlanner *planner, bool up)
 	add(planner, KEEP, CRD_RUN_IN_LEDGER, table,
 		ROW_EXCLUSIVE, "keep what the dropped columns were, for the way back",
 		"INSERT INTO connections_redesign.kept_ddl"
-		" (step, seq, name, type, not_null, statement, keys, condition, nulls_distinct) VALUES %s",
+		" (step, direction, seq, name, type, not_null, statement, keys, condition, nulls_distinct) VALUES %s",
 		values.data);
 }
 
 static void
-keep_column(CrdPlanner *planner, StringInfo values, int seq, CrdColumnId id)
+keep_column(CrdPlanner *planner, StringInfo values, bool up, int seq,
+			CrdColumnId id)
 {
 	const CrdColumn *column = &planner->schema->column[id];
 
-	appendStringInfo(values, "%s(%d, %d, %s, %s, %s, NULL, NULL, NULL, true)",
-					 values->len ? ", " : "", planner->step, seq,
+	appendStringInfo(values, "%s(%d, %s, %d, %s, %s, %s, NULL, NULL, NULL, true)",
+					 values->len ? ", " : "", planner->step,
+					 up ? "'up'" : "'down'", seq,
 					 literal(column->name), literal(column->type),
 					 column->not_null ? "true" : "false");
 }
@@ -674,6 +679,12 @@ replay(CrdPlanner *planner, CrdTable table)
 static void
 create_bridge(CrdPlanner *planner)
 {
+	/* others may have applied step 4 without dropping it */
+	if (planner->schema->has_bridge)
+		add(planner, PREPARE, CRD_RUN, CRD_CONNECTIONS, ACCESS_EXCLUSIVE,
+			"make room for the bridge",
+			"DROP TRIGGER %s ON connections.connections",
+			quote_identifier(CRD_BRIDGE_TRIGGER));
 	add(planner, FINISH, CRD_RUN, CRD_CONNECTIONS, SHARE_ROW_EXCLUSIVE,
 		"keep available_connection_id right while provider and type are written",
 		"%s", crd_bridge_ddl(planner->schema));

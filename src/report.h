@@ -32,7 +32,9 @@ typedef struct CrdReport
 	int			direction;		/* see checks.c */
 	List	   *rows;			/* of CrdReportRow */
 	const char *check_name;		/* of the check that is being made */
+	int			nerrors;		/* so far */
 	bool		catalog_read;
+	bool		blocked;		/* the tables cannot be read */
 } CrdReport;
 
 /* Add a row; found and expected continue "Found" and "expected" in an error. */

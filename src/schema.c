@@ -192,7 +192,9 @@ read_relation(CrdSchema *schema, CrdTable table)
 					 "  WHERE i.inhrelid = c.oid AND NOT c.relispartition"
 					 "  OR i.inhparent = c.oid AND c.relkind <> 'p'),"
 					 " c.relrowsecurity AND c.relforcerowsecurity"
-					 "  AND NOT r.rolbypassrls AND NOT r.rolsuper"
+					 "  AND NOT r.rolbypassrls AND NOT r.rolsuper,"
+					 " has_schema_privilege(c.relowner, n.oid, 'USAGE')"
+					 "  AND has_schema_privilege(c.relowner, n.oid, 'CREATE')"
 					 " FROM pg_class c"
 					 " JOIN pg_namespace n ON n.oid = c.relnamespace"
 					 " JOIN pg_roles r ON r.oid = c.relowner"
@@ -210,6 +212,7 @@ read_relation(CrdSchema *schema, CrdTable table)
 	rel->is_partition = crd_is_true(rows->row[0][6]);
 	rel->inherits = crd_is_true(rows->row[0][7]);
 	rel->row_security_binds = crd_is_true(rows->row[0][8]);
+	rel->owner_may_create = crd_is_true(rows->row[0][9]);
 }
 
 static void
@@ -429,7 +432,7 @@ fact_text(const CrdSchema *schema, FactKind kind, CrdColumnId id)
 {
 	static const char *const form[] = {
 		[PRESENT] = "column %s",
-		[ABSENT] = "no column %s",
+		[ABSENT] = "column %s gone",
 		[NOT_NULL] = "NOT NULL on %s",
 		[NULLABLE] = "nullable %s",
 		[UNIQUE_SLUG] = "UNIQUE on %s",

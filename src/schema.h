@@ -40,6 +40,7 @@ typedef struct CrdRelation
 	bool		is_typed;
 	bool		is_partition;
 	bool		inherits;		/* has parents or children, not partitions */
+	bool		owner_may_create;	/* in the schema, as indexes need it */
 	bool		row_security_binds; /* FORCE, and the owner does not bypass */
 	bool		row_security_lifted;	/* it did, before this migration */
 } CrdRelation;

@@ -51,6 +51,14 @@ extern CrdRows *crd_fetch(Oid role, const char *sql, int nparams,...);
 extern uint64 crd_run(Oid role, const char *sql, int nparams,...);
 
 /*
+ * The same with one parameter, for a query that data may make fail: false after
+ * an error of the data (class 22 or 23) or of a name or type (class 42), which
+ * is forgotten.
+ */
+extern bool crd_try_fetch(Oid role, const char *sql, const char *param,
+						  CrdRows **rows);
+
+/*
  * Run an UPDATE as "role" as replication would: only ALWAYS and REPLICA
  * triggers fire, updated_at does not move, and no trigger event stays pending
  * that would make a later ALTER TABLE fail.

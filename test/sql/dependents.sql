@@ -1,0 +1,182 @@
+--
+-- dependents: what DROP COLUMN would refuse, or take along without a way back, is refused before anything is changed (55000), and the
+-- precheck names it.  Nothing is dropped with CASCADE.
+--
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set fixtures :abs_srcdir /fixtures
+\set rows 20
+\set SHOW_CONTEXT never
+\set ECHO none
+\i :fixtures/legacy.sql
+\i :fixtures/rows.sql
+\i :fixtures/shape.sql
+\set ECHO all
+SET client_min_messages = warning;
+CREATE TEMP VIEW refusals AS
+SELECT found FROM connections_precheck(4) WHERE check_name IN ('dependents', 'columns', 'primary_key') AND status = 'error' ORDER BY found COLLATE "C";
+TABLE refusals;
+
+-- views
+BEGIN;
+CREATE VIEW connections.of_provider AS SELECT id, provider FROM connections.connections;
+CREATE VIEW connections.of_type AS SELECT * FROM connections.connections;
+CREATE MATERIALIZED VIEW connections.of_name AS SELECT name FROM connections.available_connections;
+-- this one needs none of the columns
+CREATE VIEW connections.harmless AS SELECT c.id, c.name, c.config, a.icon FROM connections.connections c CROSS JOIN connections.available_connections a;
+TABLE refusals;
+:remember
+SAVEPOINT refused;
+SELECT connections_migrate(4);
+ROLLBACK TO refused;
+:unchanged
+DROP VIEW connections.of_provider, connections.of_type;
+DROP MATERIALIZED VIEW connections.of_name;
+SELECT connections_migrate(4);
+SELECT count(*) FROM connections.harmless;
+ROLLBACK;
+
+-- rules and policies
+BEGIN;
+CREATE RULE no_smtp AS ON INSERT TO connections.connections WHERE NEW.provider = 'smtp' DO INSTEAD NOTHING;
+CREATE POLICY not_telegram ON connections.connections USING (type <> 'bot');
+CREATE POLICY not_gmail ON connections.available_connections FOR SELECT USING (name <> 'gmail');
+TABLE refusals;
+:remember
+SAVEPOINT refused;
+SELECT connections_migrate(4);
+ROLLBACK TO refused;
+:unchanged
+SELECT connections_migrate(1);
+ROLLBACK;
+
+-- a generated column, triggers with a column list and with WHEN
+BEGIN;
+ALTER TABLE connections.connections ADD COLUMN kind text GENERATED ALWAYS AS (provider || '/' || type) STORED;
+TABLE refusals;
+SELECT connections_migrate(4);
+ROLLBACK;
+BEGIN;
+CREATE TRIGGER on_provider AFTER UPDATE OF provider ON connections.connections FOR EACH ROW EXECUTE FUNCTION connections.touch_updated_at();
+CREATE TRIGGER on_type AFTER UPDATE ON connections.connections
+	FOR EACH ROW WHEN (OLD.type IS DISTINCT FROM NEW.type) EXECUTE FUNCTION connections.touch_updated_at();
+CREATE TRIGGER on_name AFTER UPDATE OF name ON connections.available_connections
+	FOR EACH ROW EXECUTE FUNCTION connections.touch_updated_at();
+-- name stays, as label
+CREATE TRIGGER on_label AFTER UPDATE OF name ON connections.connections FOR EACH ROW EXECUTE FUNCTION connections.touch_updated_at();
+TABLE refusals;
+:remember
+SAVEPOINT refused;
+SELECT connections_migrate(4);
+ROLLBACK TO refused;
+:unchanged
+ROLLBACK;
+
+-- publications with a column list and with a row filter
+BEGIN;
+SET LOCAL client_min_messages = error;
+CREATE PUBLICATION regress_crd_columns FOR TABLE connections.connections (id, provider);
+CREATE PUBLICATION regress_crd_rows FOR TABLE connections.connections WHERE (type <> 'bot'), connections.available_connections WHERE (name <> 'gmail');
+TABLE refusals;
+SELECT check_name, status, found FROM connections_precheck(4) WHERE check_name = 'publications';
+SELECT connections_migrate(4);
+ROLLBACK;
+
+-- foreign keys of other tables
+BEGIN;
+CREATE TABLE connections.other (name varchar(100) REFERENCES connections.available_connections (name));
+ALTER TABLE connections.connections ADD UNIQUE (provider, type, name);
+CREATE TABLE connections.another (provider text, type text, name text,
+	CONSTRAINT back FOREIGN KEY (name, provider, type) REFERENCES connections.connections (name, provider, type));
+TABLE refusals;
+SELECT connections_migrate(4);
+ROLLBACK;
+
+-- functions whose body SQL parsed; those whose body is a string are nobody's dependents
+BEGIN;
+CREATE FUNCTION connections.parsed() RETURNS text BEGIN ATOMIC SELECT min(provider) FROM connections.connections; END;
+CREATE FUNCTION connections.text() RETURNS text LANGUAGE sql AS 'SELECT min(provider) FROM connections.connections';
+TABLE refusals;
+SELECT connections_migrate(4);
+ROLLBACK;
+
+-- the catalog's primary key
+BEGIN;
+ALTER TABLE connections.available_connections DROP CONSTRAINT "PK_768c9248b6d2331f57ab02317cf";
+ALTER TABLE connections.available_connections ADD CONSTRAINT named PRIMARY KEY (name), ADD UNIQUE (id);
+TABLE refusals;
+ROLLBACK;
+
+-- partition keys, of a column and of an expression; a primary key of legacy columns
+BEGIN;
+ALTER TABLE connections.connections RENAME TO plain;
+CREATE TABLE connections.connections (LIKE connections.plain INCLUDING DEFAULTS, PRIMARY KEY (id, provider)) PARTITION BY LIST (provider);
+CREATE TABLE connections.rest PARTITION OF connections.connections DEFAULT;
+INSERT INTO connections.connections TABLE connections.plain;
+TABLE refusals;
+SELECT connections_migrate(4);
+ROLLBACK;
+BEGIN;
+ALTER TABLE connections.connections RENAME TO plain;
+CREATE TABLE connections.connections (LIKE connections.plain INCLUDING DEFAULTS) PARTITION BY LIST (lower(type));
+TABLE refusals;
+ROLLBACK;
+BEGIN;
+ALTER TABLE connections.connections DROP CONSTRAINT "PK_0a1f844af3122354cbd487a8d03", ADD PRIMARY KEY (id, type);
+TABLE refusals;
+SELECT connections_migrate(4);
+ROLLBACK;
+BEGIN;
+ALTER TABLE connections.connections DROP CONSTRAINT "PK_0a1f844af3122354cbd487a8d03";
+TABLE refusals;
+SELECT connections_migrate(4);
+ROLLBACK;
+
+-- columns of the row type elsewhere: plain, in an array, a domain, a composite type, a materialized view
+BEGIN;
+CREATE TABLE connections.keeps_plain (row connections.connections);
+CREATE TABLE connections.keeps_array (rows connections.connections[]);
+CREATE DOMAIN connections.named AS connections.connections CHECK ((VALUE).name <> '');
+CREATE TABLE connections.keeps_domain (row connections.named);
+CREATE TYPE connections.pair AS (one connections.connections, other connections.available_connections[]);
+CREATE TABLE connections.keeps_composite (pair connections.pair);
+CREATE MATERIALIZED VIEW connections.keeps_view AS SELECT a AS entry FROM connections.available_connections a;
+-- nothing is stored in this
+CREATE FUNCTION connections.function(connections.connections) RETURNS int LANGUAGE sql AS 'SELECT 1';
+TABLE refusals;
+:remember
+SAVEPOINT refused;
+SELECT connections_migrate(4);
+ROLLBACK TO refused;
+:unchanged
+DROP TABLE connections.keeps_plain, connections.keeps_array, connections.keeps_domain, connections.keeps_composite;
+DROP MATERIALIZED VIEW connections.keeps_view;
+SELECT connections_migrate(4);
+ROLLBACK;
+
+-- the way back: what depends on the new columns
+BEGIN;
+SELECT connections_migrate(4);
+CREATE VIEW connections.joined AS
+SELECT c.id, c.label, a.slug FROM connections.connections c JOIN connections.available_connections a ON a.id = c.available_connection_id;
+CREATE POLICY kind ON connections.available_connections USING (auth_type <> 'basic');
+SELECT step, found FROM generate_series(0, 3) AS step CROSS JOIN LATERAL connections_precheck(step)
+WHERE check_name = 'dependents' AND status = 'error' ORDER BY 1, 2;
+SELECT connections_rollback(2);
+SELECT label IS NOT NULL AS labelled, count(*) FROM connections.joined GROUP BY 1;
+:remember
+SAVEPOINT refused;
+SELECT connections_rollback(1);
+ROLLBACK TO refused;
+:unchanged
+SELECT connections_rollback(0);
+ROLLBACK TO refused;
+DROP VIEW connections.joined;
+SELECT connections_rollback(1);
+SAVEPOINT refused;
+SELECT connections_rollback(0);
+ROLLBACK TO refused;
+DROP POLICY kind ON connections.available_connections;
+SELECT connections_rollback(0);
+ROLLBACK;
+\set ECHO none
+\i :fixtures/drop.sql

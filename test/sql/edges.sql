@@ -1,0 +1,247 @@
+--
+-- edges: cases off the beaten track that once went wrong.  Errors are shown by their SQLSTATE alone: that there is a report instead of
+-- an error, an error of ours instead of one from below, and that nothing is lost, is what counts here.
+--
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set fixtures :abs_srcdir /fixtures
+\set typeorm :fixtures /typeorm
+\set rows 110
+\set VERBOSITY sqlstate
+\set ECHO none
+\i :fixtures/legacy.sql
+\i :fixtures/rows.sql
+\i :fixtures/shape.sql
+\set ECHO all
+SET client_min_messages = error;
+
+-- constraints that use provider or type come back, from whichever version they went
+BEGIN;
+ALTER TABLE connections.connections ADD CONSTRAINT not_x CHECK (type <> 'x');
+:remember
+SELECT connections_migrate(4);
+SELECT connections_rollback(0);
+:differences
+ROLLBACK;
+-- an exclusion constraint that uses them in an expression or a predicate stands in the way: it is refused, as DROP COLUMN
+-- would refuse it
+BEGIN;
+ALTER TABLE connections.connections ADD CONSTRAINT apart EXCLUDE USING btree (id WITH =) WHERE (provider <> 'x');
+SELECT connections_migrate(4);
+ROLLBACK;
+\echo :LAST_ERROR_SQLSTATE
+
+-- an empty catalog, and no connections
+BEGIN;
+DELETE FROM connections.connections;
+DELETE FROM connections.available_connections;
+SELECT count(*) > 0 AS reported FROM connections_precheck(4);
+SELECT connections_migrate(4);
+ROLLBACK;
+BEGIN;
+DELETE FROM connections.connections;
+SELECT connections_migrate(1);
+DELETE FROM connections.available_connections;
+SELECT count(*) > 0 AS planned FROM connections_plan(4);
+SELECT connections_migrate(4);
+SELECT count(*) > 0 AS reported FROM connections_precheck(0);
+SELECT connections_rollback(2);
+ROLLBACK;
+
+-- columns that are missing or of another type are reported, as is a view or an empty materialized view in a table's place
+BEGIN;
+ALTER TABLE connections.connections DROP COLUMN config;
+SELECT count(*) FROM connections_precheck(4) WHERE check_name = 'columns' AND status = 'error';
+ROLLBACK;
+BEGIN;
+ALTER TABLE connections.connections ALTER config DROP DEFAULT, ALTER config TYPE text;
+SELECT count(*) FROM connections_precheck(4) WHERE check_name = 'columns' AND status = 'error';
+SELECT count(*) > 0 AS verified FROM connections_verify();
+ROLLBACK;
+BEGIN;
+ALTER TABLE connections.available_connections DROP COLUMN id;
+SELECT count(*) FROM connections_precheck(4) WHERE check_name = 'columns' AND status = 'error';
+ROLLBACK;
+BEGIN;
+ALTER TABLE connections.available_connections RENAME TO entries;
+CREATE MATERIALIZED VIEW connections.available_connections AS TABLE connections.entries WITH NO DATA;
+SELECT count(*) FROM connections_precheck(4) WHERE check_name = 'table_kinds' AND status = 'error';
+ROLLBACK;
+BEGIN;
+ALTER TABLE connections.available_connections RENAME TO entries;
+CREATE TYPE connections.available_connections AS (id uuid, name text);
+SELECT count(*) FROM connections_precheck(4) WHERE check_name IN ('tables', 'table_kinds') AND status = 'error';
+ROLLBACK;
+
+-- an owner who may not create in the schema, or not even look into it
+BEGIN;
+CREATE ROLE regress_crd_poor;
+ALTER TABLE connections.connections OWNER TO regress_crd_poor;
+ALTER TABLE connections.available_connections OWNER TO regress_crd_poor;
+SAVEPOINT poor;
+SELECT count(*) > 0 AS refused FROM connections_precheck(4) WHERE status = 'error';
+ROLLBACK TO poor;
+GRANT USAGE ON SCHEMA connections TO regress_crd_poor;
+SELECT count(*) > 0 AS refused FROM connections_precheck(4) WHERE status = 'error';
+ROLLBACK;
+
+-- a sixth entry whose slug does not fit into what provider was: refused, not cut
+BEGIN;
+SELECT connections_migrate(4);
+INSERT INTO connections.available_connections (id, slug, auth_type) VALUES ('0c0a1e9d-0000-4000-8000-000000000006', repeat('x', 60), 'oauth2');
+INSERT INTO connections.connections (id, user_id, label, available_connection_id)
+VALUES (md5('sixth')::uuid, md5('user')::uuid, 'sixth', '0c0a1e9d-0000-4000-8000-000000000006');
+SELECT count(*) > 0 AS refused FROM connections_precheck(3) WHERE status = 'error';
+SELECT connections_rollback(3);
+ROLLBACK;
+\echo :LAST_ERROR_SQLSTATE
+-- nor into what the catalog's name was
+BEGIN;
+SELECT connections_migrate(1);
+INSERT INTO connections.available_connections (id, slug, auth_type) VALUES ('0c0a1e9d-0000-4000-8000-000000000006', repeat('x', 120), 'oauth2');
+SELECT count(*) > 0 AS refused FROM connections_precheck(0) WHERE status = 'error';
+SELECT connections_rollback(0);
+ROLLBACK;
+\echo :LAST_ERROR_SQLSTATE
+-- an auth_type that does not fit into what type was
+BEGIN;
+ALTER TABLE connections.connections ALTER type TYPE varchar(15);
+SELECT connections_migrate(4);
+INSERT INTO connections.available_connections (id, slug, auth_type) VALUES ('0c0a1e9d-0000-4000-8000-000000000006', 'slack', 'longer than fifteen');
+INSERT INTO connections.connections (id, user_id, label, available_connection_id)
+VALUES (md5('sixth')::uuid, md5('user')::uuid, 'sixth', '0c0a1e9d-0000-4000-8000-000000000006');
+SELECT connections_rollback(3);
+ROLLBACK;
+\echo :LAST_ERROR_SQLSTATE
+-- an enum that has not the slug
+BEGIN;
+CREATE TYPE connections.provider AS ENUM ('telegram', 'smtp', 'google_workspace', 'gmail');
+DROP INDEX connections."IDX_0ea1b89120271575026380ce65";
+ALTER TABLE connections.connections ALTER provider TYPE connections.provider USING provider::connections.provider;
+SELECT connections_migrate(4);
+INSERT INTO connections.available_connections (id, slug, auth_type) VALUES ('0c0a1e9d-0000-4000-8000-000000000006', 'slack', 'oauth2');
+INSERT INTO connections.connections (id, user_id, label, available_connection_id)
+VALUES (md5('sixth')::uuid, md5('user')::uuid, 'sixth', '0c0a1e9d-0000-4000-8000-000000000006');
+SELECT count(*) > 0 AS refused FROM connections_precheck(3) WHERE status = 'error';
+SELECT connections_rollback(3);
+ROLLBACK;
+\echo :LAST_ERROR_SQLSTATE
+
+-- NULL labels where the empty name is forbidden by a constraint that was not validated, by a domain, or together by an exclusion
+BEGIN;
+UPDATE connections.connections SET name = 'x' WHERE name = '';
+ALTER TABLE connections.connections ADD CONSTRAINT named CHECK (name <> '') NOT VALID;
+SELECT connections_migrate(4);
+UPDATE connections.connections SET label = NULL WHERE id = (SELECT id FROM connections.connections ORDER BY id LIMIT 1);
+SELECT connections_rollback(3);
+ROLLBACK;
+\echo :LAST_ERROR_SQLSTATE
+BEGIN;
+UPDATE connections.connections SET name = 'x' WHERE name = '';
+CREATE DOMAIN connections.named AS varchar(255) CHECK (VALUE <> '');
+ALTER TABLE connections.connections ALTER name TYPE connections.named;
+SELECT connections_migrate(4);
+UPDATE connections.connections SET label = NULL WHERE id = (SELECT id FROM connections.connections ORDER BY id LIMIT 1);
+SELECT connections_rollback(3);
+ROLLBACK;
+\echo :LAST_ERROR_SQLSTATE
+BEGIN;
+ALTER TABLE connections.connections ADD CONSTRAINT apart EXCLUDE USING btree (user_id WITH =, provider WITH =, name WITH =);
+SELECT connections_migrate(4);
+UPDATE connections.connections SET user_id = md5('user')::uuid, label = NULL, available_connection_id = '0c0a1e9d-0000-4000-8000-000000000004'
+WHERE id IN (SELECT id FROM connections.connections ORDER BY id LIMIT 2);
+SELECT connections_rollback(3);
+ROLLBACK;
+\echo :LAST_ERROR_SQLSTATE
+
+-- the catalog's id is of a domain that is NOT NULL
+BEGIN;
+CREATE DOMAIN connections.key AS uuid NOT NULL;
+ALTER TABLE connections.available_connections ALTER id TYPE connections.key;
+:remember
+SELECT connections_migrate(4);
+SELECT connections_rollback(0);
+:differences
+ROLLBACK;
+
+-- TypeORM and the extension by turns: what was kept on one way is not replayed on the other
+BEGIN;
+SELECT connections_migrate(1);
+\set ECHO none
+\i :typeorm/1.down.sql
+\set ECHO all
+SELECT connections_migrate(1);
+ROLLBACK;
+BEGIN;
+SELECT connections_migrate(1);
+COMMENT ON COLUMN connections.available_connections.slug IS 'the slug';
+SELECT connections_rollback(0);
+\set ECHO none
+\i :typeorm/1.up.sql
+\set ECHO all
+SELECT connections_rollback(0);
+SELECT attname, attnotnull FROM pg_attribute WHERE attrelid = 'connections.available_connections'::regclass AND attname = 'name';
+SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'connections.available_connections'::regclass AND contype = 'u';
+ROLLBACK;
+BEGIN;
+SELECT connections_migrate(4);
+UPDATE connections.connections SET label = NULL WHERE id = (SELECT id FROM connections.connections ORDER BY id LIMIT 1);
+SELECT connections_rollback(3);
+\set ECHO none
+\i :typeorm/4.up.sql
+\set ECHO all
+UPDATE connections.connections SET label = NULL WHERE id = (SELECT id FROM connections.connections ORDER BY id LIMIT 1);
+SELECT connections_rollback(3);
+ROLLBACK;
+-- tables that a backup brought back to the beginning
+BEGIN;
+CREATE TABLE public.backup_of_entries AS TABLE connections.available_connections;
+CREATE TABLE public.backup AS TABLE connections.connections;
+SELECT connections_migrate(4);
+DROP SCHEMA connections CASCADE;
+\set ECHO none
+\i :fixtures/legacy.sql
+\set ECHO all
+SET LOCAL client_min_messages = error;
+INSERT INTO connections.connections TABLE public.backup;
+:remember
+SELECT connections_migrate(4);
+SELECT connections_rollback(0);
+:differences
+ROLLBACK;
+
+-- an index and a foreign key that somebody made at version 2 are not the ones that step 3 makes
+BEGIN;
+SELECT connections_migrate(2);
+CREATE INDEX mine ON connections.connections (available_connection_id) WITH (fillfactor = 50);
+ALTER TABLE connections.connections ADD CONSTRAINT my_key FOREIGN KEY (available_connection_id)
+	REFERENCES connections.available_connections ON DELETE CASCADE;
+:remember
+SELECT connections_rollback(1);
+SELECT connections_migrate(2);
+:differences
+ROLLBACK;
+
+-- what only a partition has and would lose with the column is refused, or comes back
+BEGIN;
+ALTER TABLE connections.connections RENAME TO plain;
+CREATE TABLE connections.connections (LIKE connections.plain INCLUDING DEFAULTS) PARTITION BY HASH (id);
+CREATE TABLE connections.part PARTITION OF connections.connections FOR VALUES WITH (modulus 1, remainder 0);
+INSERT INTO connections.connections TABLE connections.plain;
+ALTER TABLE connections.connections ADD PRIMARY KEY (id);
+CREATE INDEX of_all ON connections.connections (provider);
+SAVEPOINT one;
+SELECT connections_migrate(4);
+SELECT connections_rollback(0);
+SELECT count(*) FROM pg_indexes WHERE schemaname = 'connections' AND indexdef LIKE '%(provider)';
+ROLLBACK TO one;
+CREATE INDEX of_one ON connections.part (type);
+ALTER TABLE connections.part ADD CONSTRAINT of_one CHECK (type <> 'x');
+SELECT (SELECT count(*) FROM connections_precheck(4) WHERE status IN ('error', 'warning') AND found LIKE '%of_one%') > 0 AS seen;
+ROLLBACK;
+-- a view of the row type keeps the table from being rewritten
+BEGIN;
+CREATE VIEW connections.nothing AS SELECT NULL::connections.connections AS row;
+SELECT count(*) > 0 AS refused FROM connections_precheck(4) WHERE check_name = 'dependents' AND status = 'error';
+ROLLBACK;
+\set ECHO none
+\i :fixtures/drop.sql

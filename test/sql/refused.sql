@@ -1,0 +1,160 @@
+--
+-- refused: a rollback that constraints forbid, those that went with provider and type or those that are there, is refused with the
+-- constraint and the rows (55000), and changes nothing.  And what a rollback of step 1 keeps: slug, display_name and auth_type.
+--
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set fixtures :abs_srcdir /fixtures
+\set rows 50
+\set SHOW_CONTEXT never
+\set ECHO none
+\i :fixtures/legacy.sql
+\i :fixtures/rows.sql
+\i :fixtures/shape.sql
+\set ECHO all
+CREATE TEMP VIEW refusals AS
+SELECT found, expected, hint FROM connections_precheck(3) WHERE check_name = 'constraints_on_the_way_back' AND status <> 'ok' ORDER BY found COLLATE "C";
+
+-- UNIQUE over columns of which two were dropped: two NULL labels of one user
+BEGIN;
+ALTER TABLE connections.connections ADD CONSTRAINT one_of_a_name UNIQUE (user_id, provider, type, name);
+SELECT connections_migrate(4);
+UPDATE connections.connections SET user_id = md5('user')::uuid, label = NULL, available_connection_id = '0c0a1e9d-0000-4000-8000-000000000004'
+WHERE id IN (SELECT id FROM connections.connections ORDER BY id LIMIT 2);
+:remember
+TABLE refusals;
+SAVEPOINT refused;
+SELECT connections_rollback(3);
+ROLLBACK TO refused;
+:unchanged
+-- they have to differ in one of the columns
+UPDATE connections.connections SET label = 'one'
+WHERE id = (SELECT id FROM connections.connections WHERE label IS NULL ORDER BY id LIMIT 1);
+TABLE refusals;
+SELECT connections_rollback(3);
+ROLLBACK;
+
+-- a CHECK on the name that stays at version 4, and so does not mind NULL
+BEGIN;
+ALTER TABLE connections.connections ADD CONSTRAINT named CHECK (name <> '');
+SELECT connections_migrate(4);
+UPDATE connections.connections SET label = NULL WHERE id IN (SELECT id FROM connections.connections ORDER BY id LIMIT 5);
+:remember
+TABLE refusals;
+SAVEPOINT refused;
+SELECT connections_rollback(3);
+ROLLBACK TO refused;
+:unchanged
+SELECT connections_rollback(0);
+ROLLBACK TO refused;
+:unchanged
+UPDATE connections.connections SET label = 'named' WHERE label IS NULL;
+SELECT connections_rollback(0);
+ROLLBACK;
+
+-- a CHECK that went with a column, a partial unique index and one over an expression
+BEGIN;
+UPDATE connections.connections SET name = left(md5(id::text), 30);
+ALTER TABLE connections.connections ADD CONSTRAINT known_type CHECK (type IN ('oauth2', 'basic', 'bot') AND name <> '');
+CREATE UNIQUE INDEX one_smtp ON connections.connections (user_id) WHERE provider = 'smtp';
+CREATE UNIQUE INDEX one_of_a_kind ON connections.connections (lower(provider || ':' || name));
+SELECT connections_migrate(4);
+INSERT INTO connections.available_connections (id, slug, auth_type) VALUES ('0c0a1e9d-0000-4000-8000-000000000006', 'slack', 'webhook');
+INSERT INTO connections.connections (id, user_id, label, available_connection_id) VALUES
+	(md5('a')::uuid, md5('user')::uuid, 'a', '0c0a1e9d-0000-4000-8000-000000000004'),
+	(md5('b')::uuid, md5('user')::uuid, 'b', '0c0a1e9d-0000-4000-8000-000000000004'),
+	(md5('c')::uuid, md5('user')::uuid, 'c', '0c0a1e9d-0000-4000-8000-000000000005'),
+	(md5('C')::uuid, md5('user')::uuid, 'C', '0c0a1e9d-0000-4000-8000-000000000005'),
+	(md5('d')::uuid, md5('user')::uuid, 'd', '0c0a1e9d-0000-4000-8000-000000000006');
+:remember
+TABLE refusals;
+SAVEPOINT refused;
+SELECT connections_rollback(3);
+ROLLBACK TO refused;
+:unchanged
+ROLLBACK;
+
+-- NULLS NOT DISTINCT and a nullable column: what SQL says is the same is the same
+BEGIN;
+ALTER TABLE connections.connections ADD COLUMN team text;
+CREATE UNIQUE INDEX distinct_nulls ON connections.connections (team, type, name) WHERE name = '';
+SELECT connections_migrate(4);
+UPDATE connections.connections SET label = NULL, available_connection_id = '0c0a1e9d-0000-4000-8000-000000000004'
+WHERE id IN (SELECT id FROM connections.connections ORDER BY id LIMIT 2);
+TABLE refusals;
+SELECT connections_rollback(3);
+ROLLBACK;
+BEGIN;
+ALTER TABLE connections.connections ADD COLUMN team text;
+CREATE UNIQUE INDEX alike_nulls ON connections.connections (team, type, name) NULLS NOT DISTINCT WHERE name = '';
+SELECT connections_migrate(4);
+UPDATE connections.connections SET label = NULL, available_connection_id = '0c0a1e9d-0000-4000-8000-000000000004'
+WHERE id IN (SELECT id FROM connections.connections ORDER BY id LIMIT 2);
+TABLE refusals;
+SELECT connections_rollback(3);
+ROLLBACK;
+
+-- a constraint on config that the capability would break
+BEGIN;
+ALTER TABLE connections.connections ADD CONSTRAINT plain CHECK (config ->> 'plain' IS NULL OR config ->> 'capability' IS NULL);
+SELECT connections_migrate(4);
+UPDATE connections.connections SET config = '{"plain": 1}', available_connection_id = '0c0a1e9d-0000-4000-8000-000000000003'
+WHERE id = (SELECT id FROM connections.connections ORDER BY id LIMIT 1);
+:remember
+TABLE refusals;
+SAVEPOINT refused;
+SELECT connections_rollback(3);
+ROLLBACK TO refused;
+:unchanged
+ROLLBACK;
+
+-- config that cannot say a capability
+BEGIN;
+SELECT connections_migrate(4);
+UPDATE connections.connections SET config = '["a"]' WHERE id = (SELECT id FROM connections.connections
+	WHERE available_connection_id = '0c0a1e9d-0000-4000-8000-000000000003' ORDER BY id LIMIT 1);
+UPDATE connections.connections SET config = '"a"' WHERE id = (SELECT id FROM connections.connections
+	WHERE available_connection_id = '0c0a1e9d-0000-4000-8000-000000000001' ORDER BY id LIMIT 1);
+UPDATE connections.connections SET config = '["fine"]' WHERE id = (SELECT id FROM connections.connections
+	WHERE available_connection_id = '0c0a1e9d-0000-4000-8000-000000000002' ORDER BY id LIMIT 1);
+:remember
+SELECT check_name, status, found, hint FROM connections_precheck(3) WHERE check_name LIKE '%way_back' AND status <> 'ok';
+SAVEPOINT refused;
+SELECT connections_rollback(3);
+ROLLBACK TO refused;
+:unchanged
+ROLLBACK;
+
+-- an entry that would be taken for the provider of two others
+BEGIN;
+SELECT connections_migrate(4);
+INSERT INTO connections.available_connections (id, slug, auth_type) VALUES ('0c0a1e9d-0000-4000-8000-000000000006', 'google_workspace', 'oauth2');
+:remember
+SAVEPOINT refused;
+SELECT connections_rollback(3);
+ROLLBACK TO refused;
+:unchanged
+ROLLBACK;
+
+-- the catalog's new columns are kept while step 1 is undone: values that were changed, and an entry beyond the five
+SELECT connections_migrate(1);
+SELECT slug FROM connections_seed_catalog() WHERE action <> 'updated';
+UPDATE connections.available_connections SET display_name = 'Our mail', auth_type = 'password' WHERE slug = 'smtp';
+UPDATE connections.available_connections SET display_name = NULL WHERE slug = 'gmail';
+INSERT INTO connections.available_connections (id, slug, display_name, auth_type, created_at, updated_at)
+VALUES ('0c0a1e9d-0000-4000-8000-000000000006', 'slack', 'Slack', 'webhook', '2025-01-01', '2025-01-01');
+:remember
+SELECT connections_rollback(0);
+SELECT name FROM connections.available_connections ORDER BY 1;
+SELECT connections_migrate(1);
+:differences
+-- an entry that was made anew, with another id, is not the one that was kept; one that was renamed is neither
+SELECT connections_rollback(0);
+DELETE FROM connections.available_connections WHERE name = 'smtp';
+INSERT INTO connections.available_connections (id, name) VALUES ('0c0a1e9d-0000-4000-8000-000000000007', 'smtp');
+UPDATE connections.available_connections SET name = 'slock' WHERE name = 'slack';
+SELECT connections_migrate(1);
+DELETE FROM connections.available_connections WHERE name = 'slock';
+SELECT connections_migrate(1);
+SELECT slug, display_name, auth_type FROM connections.available_connections ORDER BY 1;
+\set ECHO none
+\i :fixtures/drop.sql
