@@ -26,6 +26,7 @@ DATA = sql/connections_redesign--1.0.sql
 
 REGRESS = \
 	interface \
+	abuse \
 	steps \
 	plan \
 	typeorm \

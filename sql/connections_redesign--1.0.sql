@@ -79,6 +79,11 @@ CREATE TABLE connections_redesign.kept_null_label (
 );
 COMMENT ON TABLE connections_redesign.kept_null_label IS 'the connections whose label was NULL when step 4 was undone, by primary key';
 
+CREATE TABLE connections_redesign.kept_key (
+	expression pg_catalog.text NOT NULL
+);
+COMMENT ON TABLE connections_redesign.kept_key IS 'the primary key of connections, by which exceptions and NULL labels are kept';
+
 -- A restored database knows what was done, and can be rolled back.
 SELECT pg_catalog.pg_extension_config_dump('connections_redesign.run_id', '');
 SELECT pg_catalog.pg_extension_config_dump('connections_redesign.ledger', '');
@@ -88,6 +93,7 @@ SELECT pg_catalog.pg_extension_config_dump('connections_redesign.kept_catalog', 
 SELECT pg_catalog.pg_extension_config_dump('connections_redesign.kept_type_dictionary', '');
 SELECT pg_catalog.pg_extension_config_dump('connections_redesign.kept_type_exception', '');
 SELECT pg_catalog.pg_extension_config_dump('connections_redesign.kept_null_label', '');
+SELECT pg_catalog.pg_extension_config_dump('connections_redesign.kept_key', '');
 
 --
 -- Helper functions of the statements that connections_plan() prints
@@ -140,6 +146,9 @@ CREATE AGGREGATE connections_redesign.least_keys(pg_catalog.text) (
 	PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE connections_redesign.least_keys(pg_catalog.text) IS 'the three least keys, for reports';
+
+-- Who runs these is the owner of the tables, whoever that is.
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA connections_redesign TO PUBLIC;
 
 --
 -- What users call, in the schema that CREATE EXTENSION chose

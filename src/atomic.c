@@ -11,9 +11,11 @@
  * Locks.  connections is locked before the catalog, as readers that join them
  * and foreign key checks do.  Both are first asked for without queueing, so
  * that nobody stalls behind the migration on a table that is idle now and
- * then; after that, in queued attempts of at most
- * connections_redesign.lock_timeout, connections_redesign.lock_attempts in
- * all.  It never waits without a limit.
+ * then; after that, in queued attempts that wait at most
+ * connections_redesign.lock_timeout for each relation,
+ * connections_redesign.lock_attempts in all.  The plan's own statements, which
+ * may need another table that a foreign key names, run under that timeout, too:
+ * nothing waits without a limit.
  *
  *-------------------------------------------------------------------------
  */
@@ -49,6 +51,7 @@ static void check_transaction(const char *function);
 static void lock_tables(const CrdSchema *schema);
 static bool lock_without_queueing(const CrdSchema *schema);
 static bool lock_with_timeout(const CrdSchema *schema);
+static void set_lock_timeout(void);
 static void pause_before_retry(int milliseconds);
 static const char *blockers(const CrdSchema *schema);
 static void execute(const CrdSchema *schema, const List *actions);
@@ -141,6 +144,7 @@ migrate_to(int target)
 	CrdPlan    *plan;
 	CrdRun		run;
 	int			from;
+	int			guc_level;
 	ListCell   *lc;
 
 	crd_ledger_lock();
@@ -160,6 +164,8 @@ migrate_to(int target)
 				 errdetail("Before the wait for the locks they were at version %d, now they are others or at version %d.",
 						   before->version, from),
 				 errhint("Look at connections_status(), and call again.")));
+	guc_level = NewGUCNestLevel();
+	set_lock_timeout();
 	execute(schema, crd_plan_preface(schema, target));
 	for (CrdTable table = 0; table < CRD_NTABLES; table++)
 	{
@@ -173,6 +179,17 @@ migrate_to(int target)
 
 	plan = crd_plan(findings);
 	execute(schema, plan->actions);
+	AtEOXact_GUC(false, guc_level);
+
+	/* what was done is what was meant, whatever else is in the database */
+	schema = crd_schema_read();
+	if (schema->version != target)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the tables would not be at version %d afterwards", target),
+				 errdetail_internal("Found %s.", schema->misfit ? schema->misfit :
+									psprintf("version %d", schema->version)),
+				 errhint("Nothing was changed.  Drop what does not belong to that version, then call again.")));
 
 	if (target > from)
 		for (int step = from + 1; step <= target; step++)
@@ -338,9 +355,7 @@ lock_with_timeout(const CrdSchema *schema)
 		int			guc_level = NewGUCNestLevel();
 		ListCell   *lc;
 
-		(void) set_config_option("lock_timeout", psprintf("%d", crd_lock_timeout),
-								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-								 true, 0, false);
+		set_lock_timeout();
 		foreach(lc, relids)
 			LockRelationOid(lfirst_oid(lc), AccessExclusiveLock);
 		AtEOXact_GUC(false, guc_level);
@@ -366,6 +381,15 @@ lock_with_timeout(const CrdSchema *schema)
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
 	return locked;
+}
+
+/* Within a GUC nest level of the caller's */
+static void
+set_lock_timeout(void)
+{
+	(void) set_config_option("lock_timeout", psprintf("%d", crd_lock_timeout),
+							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
 }
 
 static void
@@ -394,7 +418,8 @@ blockers(const CrdSchema *schema)
 	pgstat_clear_backend_activity_snapshot();
 	rows = crd_fetch(CRD_CALLER,
 					 "SELECT string_agg(format('Process %s (%s, query started %s ago) holds %s on %s.',"
-					 " l.pid, coalesce(a.state, 'prepared transaction'),"
+					 " coalesce(l.pid::text, 'none'),"
+					 " CASE WHEN l.pid IS NULL THEN 'prepared transaction' ELSE coalesce(a.state, 'state hidden') END,"
 					 " coalesce(date_trunc('second', clock_timestamp() - a.query_start)::text, 'some time'),"
 					 " l.mode, l.relation::regclass), E'\\n' ORDER BY l.pid, l.relation::regclass::text, l.mode)"
 					 " FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid"

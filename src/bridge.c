@@ -98,10 +98,11 @@ crd_bridge(PG_FUNCTION_ARGS)
 
 	if (!CALLED_AS_TRIGGER(fcinfo) ||
 		!TRIGGER_FIRED_BEFORE(trigdata->tg_event) ||
-		!TRIGGER_FIRED_FOR_ROW(trigdata->tg_event))
+		!TRIGGER_FIRED_FOR_ROW(trigdata->tg_event) ||
+		TRIGGER_FIRED_BY_DELETE(trigdata->tg_event))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"bridge\" was not called as a BEFORE ROW trigger")));
+				 errmsg("function \"bridge\" was not called as a BEFORE INSERT OR UPDATE FOR EACH ROW trigger")));
 
 	desc = RelationGetDescr(trigdata->tg_relation);
 	tuple = TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) ?
@@ -164,13 +165,15 @@ bridge_open(FunctionCallInfo fcinfo)
 	bridge->provider = SPI_fnumber(desc, "provider");
 	bridge->config = SPI_fnumber(desc, "config");
 	bridge->id = SPI_fnumber(desc, "available_connection_id");
-	if (bridge->provider > 0 && bridge->config > 0 && bridge->id > 0)
+	if (bridge->config > 0)
+		bridge->config_type = getBaseType(SPI_gettypeid(desc, bridge->config));
+	if (bridge->provider > 0 && bridge->id > 0 &&
+		(bridge->config_type == JSONOID || bridge->config_type == JSONBOID))
 	{
 		type = getBaseType(SPI_gettypeid(desc, bridge->provider));
 		getTypeOutputInfo(type, &function, &varlena);
 		fmgr_info_cxt(function, &bridge->provider_out, fcinfo->flinfo->fn_mcxt);
 		bridge->provider_blank_padded = type == BPCHAROID;
-		bridge->config_type = getBaseType(SPI_gettypeid(desc, bridge->config));
 		type = SPI_gettypeid(desc, bridge->id);
 		get_typlenbyval(type, &bridge->id_length, &bridge->id_by_value);
 		getTypeInputInfo(type, &function, &ioparam);
@@ -180,7 +183,8 @@ bridge_open(FunctionCallInfo fcinfo)
 
 			bridge->entries[i].provider = pstrdup(args[0]);
 			bridge->entries[i].capability = args[1][0] ? pstrdup(args[1]) : NULL;
-			bridge->entries[i].id = OidInputFunctionCall(function, args[2], ioparam, -1);
+			bridge->entries[i].id = OidInputFunctionCall(function, args[2], ioparam,
+														 TupleDescAttr(desc, bridge->id - 1)->atttypmod);
 		}
 		bridge->nentries = nentries;
 	}

@@ -125,6 +125,7 @@ static const char *const status_names[] = {
 
 static void run_check(CrdReport *report, const CrdCheck *check);
 static bool crosses(CrdReport *report, int step);
+static bool put_foreign_keys(CrdReport *report, CrdColumnId id);
 static bool put_misfits(CrdReport *report, bool empty_names);
 static bool put_misfit(CrdReport *report, CrdTable table, const char *value,
 					   const char *column, const char *type);
@@ -283,6 +284,8 @@ run_check(CrdReport *report, const CrdCheck *check)
 			{
 				crd_report_put(report, CRD_WARNING, "not checked: row-level security is forced upon the owner",
 							   "a check of this",
+							   report->direction == VERIFY ?
+							   "Lift FORCE ROW LEVEL SECURITY for the time of the verification." :
 							   "The migration lifts FORCE under its lock, checks this, and puts FORCE back.");
 				return;
 			}
@@ -386,6 +389,24 @@ check_table_kinds(CrdReport *report)
 			found = "a table of a composite type";
 		else if (found == NULL && !rel->is_heap)
 			found = "a table of another access method than heap";
+
+		if (found == NULL && rel->kind == RELKIND_PARTITIONED_TABLE)
+		{
+			CrdRows    *unfit = crd_fetch(CRD_CALLER,
+										  "SELECT 'with the partition ' || c.oid::regclass || ', which is '"
+										  " || CASE WHEN c.relkind = 'f' THEN 'a foreign table'"
+										  "  WHEN c.relowner <> $2::oid THEN 'of another owner'"
+										  "  ELSE 'of another access method than heap' END"
+										  " FROM pg_partition_tree($1::oid) t JOIN pg_class c ON c.oid = t.relid"
+										  " LEFT JOIN pg_am a ON a.oid = c.relam"
+										  " WHERE c.relkind = 'f' OR c.relowner <> $2::oid"
+										  "  OR (c.relkind = 'r' AND a.amname <> 'heap') ORDER BY 1", 2,
+										  psprintf("%u", rel->relid),
+										  psprintf("%u", rel->owner));
+
+			if (unfit->nrows > 0)
+				found = unfit->row[0][0];
+		}
 
 		if (found)
 			crd_report_put(report, CRD_ERROR, psprintf("%s is %s", rel->name, found),
@@ -543,6 +564,15 @@ check_dependents(CrdReport *report)
 							   "nothing that DROP COLUMN would refuse or lose",
 							   "Drop the object before the migration, or make it do without the column; nothing is dropped with CASCADE.");
 		}
+	}
+	if (report->direction == FORWARD && crosses(report, 4) &&
+		report->findings->keepsake->has_null_labels)
+	{
+		put_foreign_keys(report, CRD_NAME);
+		if (crd_kept_by_other_key(schema, report->findings->keepsake))
+			crd_report_put(report, CRD_WARNING, psprintf("primary key %s", schema->key),
+						   psprintf("primary key %s, by which NULL labels were kept", report->findings->keepsake->key),
+						   "Labels that were NULL stay empty, unless that primary key is put back.");
 	}
 	for (CrdTable table = 0; table < CRD_NTABLES; table++)
 	{
@@ -721,6 +751,24 @@ check_mapping(CrdReport *report)
 }
 
 /*
+ * Report foreign keys on a column that is updated as replication would; whether
+ * there is any.
+ */
+static bool
+put_foreign_keys(CrdReport *report, CrdColumnId id)
+{
+	List	   *keys = crd_foreign_keys(report->findings->schema, id);
+	ListCell   *lc;
+
+	foreach(lc, keys)
+		crd_report_put(report, CRD_ERROR, ((CrdDependent *) lfirst(lc))->what,
+					   psprintf("no foreign key on %s while it must change",
+								report->findings->schema->column[id].name),
+					   "Drop the foreign key, and make it again afterwards.");
+	return keys != NIL;
+}
+
+/*
  * Report the legacy values that the legacy columns cannot hold; whether there
  * is any.
  */
@@ -779,6 +827,16 @@ check_way_back_rows(CrdReport *report)
 								count_text(counts->config_refuses, "connection"), counts->config_samples),
 					   "an object that can say the capability", "Make config of these connections an object.");
 	misfits = put_misfits(report, counts->null_labels > 0);
+	if (counts->null_labels > 0)
+		misfits |= put_foreign_keys(report, CRD_LABEL);
+	if (crd_kept_by_other_key(report->findings->schema, report->findings->keepsake))
+	{
+		misfits = true;
+		crd_report_put(report, CRD_ERROR,
+					   psprintf("primary key %s", report->findings->schema->key),
+					   psprintf("primary key %s, by which types were kept", report->findings->keepsake->key),
+					   "Put that primary key back for the time of the rollback.");
+	}
 	if (counts->null_labels > 0)
 		crd_report_put(report, CRD_WARNING, psprintf("%s with label NULL", count_text(counts->null_labels, "connection")),
 					   "a name for each", "The name becomes empty, and the label NULL again when step 4 is applied again.");

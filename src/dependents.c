@@ -88,10 +88,12 @@
 #define STATEMENTS \
 	"objects AS (" \
 	" SELECT kind, objid, coalesce(conindid, objid) AS index," \
-	"  row_number() OVER (ORDER BY kind DESC, objid) AS o" \
+	/* a foreign key may refer to a UNIQUE constraint among them */ \
+	"  row_number() OVER (ORDER BY kind DESC, classid = 'pg_constraint'::regclass AND objid IN" \
+	"   (SELECT oid FROM pg_constraint WHERE contype = 'f'), objid) AS o" \
 	" FROM dependents WHERE kind IN ('index', 'constraint', 'statistics')), " \
 	"statements(o, n, statement, name, keys, condition, nulls_distinct, tiebreak) AS (" \
-	" SELECT o, 1, CASE p.relkind WHEN 'I' THEN replace(pg_get_indexdef(objid), ' ON ONLY ', ' ON ')" \
+	" SELECT o, 1, CASE p.relkind WHEN 'I' THEN regexp_replace(pg_get_indexdef(objid), ' ON ONLY ', ' ON ')" \
 	"  ELSE pg_get_indexdef(objid) END," INDEX_ENFORCES("objid") ", objid" \
 	"  FROM objects JOIN pg_index x ON x.indexrelid = objid JOIN pg_class p ON p.oid = objid" \
 	"  WHERE kind = 'index'" \
@@ -253,6 +255,29 @@ crd_row_type_users(const CrdSchema *schema, CrdTable table)
 					 " JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid"
 					 " ORDER BY 1", 1,
 					 psprintf("%u", schema->relation[table].relid));
+	for (int i = 0; i < rows->nrows; i++)
+	{
+		CrdDependent *dependent = palloc0(sizeof(CrdDependent));
+
+		dependent->what = rows->row[i][0];
+		result = lappend(result, dependent);
+	}
+	return result;
+}
+
+List *
+crd_foreign_keys(const CrdSchema *schema, CrdColumnId id)
+{
+	List	   *result = NIL;
+	CrdRows    *rows;
+
+	rows = crd_fetch(CRD_CALLER,
+					 "SELECT format('foreign key %I of table %s', conname, conrelid::regclass)"
+					 " FROM pg_constraint WHERE contype = 'f' AND conparentid = 0"
+					 " AND (conrelid = $1::oid AND $2::int2 = ANY (conkey)"
+					 "  OR confrelid = $1::oid AND $2::int2 = ANY (confkey)) ORDER BY 1", 2,
+					 psprintf("%u", schema->relation[schema->column[id].table].relid),
+					 psprintf("%d", schema->column[id].attnum));
 	for (int i = 0; i < rows->nrows; i++)
 	{
 		CrdDependent *dependent = palloc0(sizeof(CrdDependent));

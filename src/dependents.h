@@ -43,6 +43,12 @@ extern List *crd_dependents(const CrdSchema *schema, CrdColumnId id);
 extern List *crd_row_type_users(const CrdSchema *schema, CrdTable table);
 
 /*
+ * List of CrdDependent for each foreign key that has the column on one side:
+ * an update as replication makes it would not look at them.
+ */
+extern List *crd_foreign_keys(const CrdSchema *schema, CrdColumnId id);
+
+/*
  * List of CrdKeptStatement that brings back all that goes with the columns,
  * but the columns themselves, in the order in which it can be run.
  */

@@ -95,17 +95,18 @@ crd_check_locks(CrdReport *report)
 
 	put_warnings(report,
 				 crd_fetch(CRD_CALLER,
-						   "SELECT format('process %s (%s, transaction open for %s) has a lock on %s', l.pid,"
+						   "SELECT format('process %s (%s, transaction open for %s) has a lock on %s', coalesce(l.pid::text, 'none'),"
 						   "  CASE WHEN a.backend_type = 'autovacuum worker' AND a.query LIKE '%to prevent wraparound%'"
 						   "   THEN 'anti-wraparound autovacuum, which does not give way'"
-						   "   ELSE coalesce(a.state, a.backend_type, 'prepared transaction') END,"
+						   "   WHEN l.pid IS NULL THEN 'prepared transaction'"
+						   "   ELSE coalesce(a.state, a.backend_type, 'state hidden') END,"
 						   "  coalesce(date_trunc('second', clock_timestamp() - a.xact_start)::text, 'unknown time'),"
 						   "  string_agg(DISTINCT l.relation::regclass::text, ', '))"
 						   " FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid"
 						   " WHERE l.locktype = 'relation' AND l.granted AND l.relation IN ($1::oid, $2::oid)"
 						   " AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 						   " AND l.pid IS DISTINCT FROM pg_backend_pid()"
-						   " AND (a.pid IS NULL OR a.xact_start < clock_timestamp() - " OLD_TRANSACTION ")"
+						   " AND (a.xact_start IS NULL OR a.xact_start < clock_timestamp() - " OLD_TRANSACTION ")"
 						   " GROUP BY l.pid, a.backend_type, a.query, a.state, a.xact_start ORDER BY l.pid", 2,
 						   psprintf("%u", schema->relation[CRD_CONNECTIONS].relid),
 						   psprintf("%u", schema->relation[CRD_CATALOG].relid)),

@@ -118,10 +118,19 @@ crd_keepsake_read(bool up)
 	}
 
 	rows = crd_fetch(owner, "SELECT EXISTS (SELECT FROM connections_redesign.kept_type_exception),"
-					 " EXISTS (SELECT FROM connections_redesign.kept_null_label)", 0);
+					 " EXISTS (SELECT FROM connections_redesign.kept_null_label),"
+					 " (SELECT min(expression) FROM connections_redesign.kept_key)", 0);
 	keepsake->has_exceptions = crd_is_true(rows->row[0][0]);
 	keepsake->has_null_labels = crd_is_true(rows->row[0][1]);
+	keepsake->key = rows->row[0][2];
 	return keepsake;
+}
+
+bool
+crd_kept_by_other_key(const CrdSchema *schema, const CrdKeepsake *keepsake)
+{
+	return (keepsake->has_exceptions || keepsake->has_null_labels) &&
+		keepsake->key && schema->key && strcmp(keepsake->key, schema->key) != 0;
 }
 
 const CrdKeptColumn *
@@ -254,7 +263,8 @@ crd_way_back(const CrdSchema *schema, const CrdKeepsake *keepsake)
 	way->type_unknown = unknown.len ?
 		psprintf("available_connection_id IN (%s)", unknown.data) : "false";
 
-	way->label = "coalesce(label, '')";
+	way->label = psprintf("coalesce(label::text, '')::%s",
+						  schema->column[CRD_LABEL].type);
 
 	capability = psprintf("(%s)", crd_by_id_expr(schema, capabilities));
 	way->config_changes = psprintf("%s <> coalesce(%s, '')", capability,
@@ -307,7 +317,7 @@ crd_way_back_violations(const CrdSchema *schema, const CrdKeepsake *keepsake,
 	if (enforced->keys == NULL)
 		found = crd_fetch(crd_owner(schema, CRD_CONNECTIONS),
 						  psprintf("SELECT array_to_string(connections_redesign.least_keys(%s), ', ')"
-								   " FROM (%s%s) t WHERE NOT (%s)",
+								   " FROM (%s%s) connections WHERE NOT (%s)",
 								   schema->key, rows, there_now ?
 								   psprintf(" WHERE label IS NULL OR %s", way->config_changes) : "",
 								   enforced->condition), 0);
@@ -332,10 +342,10 @@ crd_way_back_violations(const CrdSchema *schema, const CrdKeepsake *keepsake,
 		}
 		found = crd_fetch(crd_owner(schema, CRD_CONNECTIONS),
 						  psprintf("SELECT array_to_string(connections_redesign.least_keys(key), ', ') FROM ("
-								   "SELECT min((%s) COLLATE \"C\") AS key FROM (%s) t WHERE (%s)%s"
+								   "SELECT min((%s) COLLATE \"C\") AS key FROM (%s) connections WHERE (%s)%s"
 								   " GROUP BY %s HAVING count(*) > 1"
 								   " UNION ALL "
-								   "SELECT max((%s) COLLATE \"C\") FROM (%s) t WHERE (%s)%s"
+								   "SELECT max((%s) COLLATE \"C\") FROM (%s) connections WHERE (%s)%s"
 								   " GROUP BY %s HAVING count(*) > 1) t",
 								   schema->key, rows,
 								   enforced->condition ? enforced->condition : "true",

@@ -52,6 +52,7 @@ typedef struct CrdKeepsake
 	List	   *types;			/* of CrdKeptType */
 	bool		has_exceptions;
 	bool		has_null_labels;
+	const char *key;			/* by which those two are kept, or NULL */
 } CrdKeepsake;
 
 /*
@@ -60,6 +61,10 @@ typedef struct CrdKeepsake
  * in between.
  */
 extern CrdKeepsake *crd_keepsake_read(bool up);
+
+/* Whether exceptions or NULL labels are kept by another primary key. */
+extern bool crd_kept_by_other_key(const CrdSchema *schema,
+								  const CrdKeepsake *keepsake);
 
 /* A kept column of a step by its name, or NULL. */
 extern const CrdKeptColumn *crd_kept_column(const CrdKeepsake *keepsake,

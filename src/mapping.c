@@ -502,7 +502,7 @@ skip_string(const char *p, const char *end)
 	for (p++; p < end && *p != '"'; p++)
 		if (*p == '\\')
 			p++;
-	return p + 1;
+	return Min(p + 1, end);
 }
 
 static const char *
@@ -519,7 +519,7 @@ skip_value(const char *p, const char *end)
 {
 	int			depth = 0;
 
-	do
+	while (p < end && (depth > 0 || !strchr(",}] \t\r\n", *p)))
 	{
 		if (*p == '"')
 		{
@@ -531,8 +531,7 @@ skip_value(const char *p, const char *end)
 		else if (*p == '}' || *p == ']')
 			depth--;
 		p++;
-	} while (p < end &&
-			 (depth > 0 || !strchr(",}] \t\r\n", *p)));
+	}
 	return p;
 }
 
@@ -642,25 +641,37 @@ add_key(Datum *keys, int nkeys, Datum key)
 	return nkeys;
 }
 
+/* Add the keys of a state, which may be NULL, to the sorted ones. */
+static int
+add_state(Datum *keys, int nkeys, FunctionCallInfo fcinfo, int arg)
+{
+	Datum	   *elems;
+	bool	   *nulls;
+	int			nelems;
+
+	if (PG_ARGISNULL(arg))
+		return nkeys;
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(arg), TEXTOID, -1, false,
+					  TYPALIGN_INT, &elems, &nulls, &nelems);
+	for (int i = 0; i < nelems; i++)
+		if (!nulls[i])
+			nkeys = add_key(keys, nkeys, elems[i]);
+	return nkeys;
+}
+
 /*
  * State transition of the aggregate connections_redesign.least_keys(text).
  */
 Datum
 crd_least_keys_accum(PG_FUNCTION_ARGS)
 {
-	Datum		keys[SAMPLES + 1];
-	int			nkeys = 0;
+	Datum		keys[SAMPLES];
+	int			nkeys = add_state(keys, 0, fcinfo, 0);
 
-	if (!PG_ARGISNULL(0))
-	{
-		Datum	   *elems;
-
-		deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), TEXTOID, -1, false,
-						  TYPALIGN_INT, &elems, NULL, &nkeys);
-		memcpy(keys, elems, sizeof(Datum) * nkeys);
-	}
 	if (!PG_ARGISNULL(1))
 		nkeys = add_key(keys, nkeys, PG_GETARG_DATUM(1));
+	if (nkeys == 0)
+		PG_RETURN_NULL();
 	PG_RETURN_ARRAYTYPE_P(construct_array(keys, nkeys, TEXTOID, -1, false,
 										  TYPALIGN_INT));
 }
@@ -671,21 +682,10 @@ crd_least_keys_accum(PG_FUNCTION_ARGS)
 Datum
 crd_least_keys_combine(PG_FUNCTION_ARGS)
 {
-	Datum		keys[SAMPLES + 1];
-	int			nkeys = 0;
+	Datum		keys[SAMPLES];
+	int			nkeys = add_state(keys, 0, fcinfo, 0);
 
-	for (int arg = 0; arg < 2; arg++)
-	{
-		Datum	   *elems;
-		int			nelems;
-
-		if (PG_ARGISNULL(arg))
-			continue;
-		deconstruct_array(PG_GETARG_ARRAYTYPE_P(arg), TEXTOID, -1, false,
-						  TYPALIGN_INT, &elems, NULL, &nelems);
-		for (int i = 0; i < nelems; i++)
-			nkeys = add_key(keys, nkeys, elems[i]);
-	}
+	nkeys = add_state(keys, nkeys, fcinfo, 1);
 	if (nkeys == 0)
 		PG_RETURN_NULL();
 	PG_RETURN_ARRAYTYPE_P(construct_array(keys, nkeys, TEXTOID, -1, false,

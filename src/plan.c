@@ -87,6 +87,7 @@ static void fill(CrdPlanner *planner, CrdTable table, const char *column,
 static void keep_columns(CrdPlanner *planner, bool up);
 static void keep_column(CrdPlanner *planner, StringInfo values, bool up,
 						int seq, CrdColumnId id);
+static void keep_key(CrdPlanner *planner);
 static void forget(CrdPlanner *planner, Phase phase, const char *from,
 				   bool anything);
 static void replay(CrdPlanner *planner, CrdTable table);
@@ -430,6 +431,8 @@ step4_up(CrdPlanner *planner)
 			schema->key,
 			has_id ? "available_connection_id" : crd_mapping_expr(schema, ids),
 			has_id ? crd_by_id_expr(schema, types) : crd_mapping_expr(schema, types));
+	if (exceptions)
+		keep_key(planner);
 
 	if (schema->has_bridge)
 		add(planner, PREPARE, CRD_RUN, CRD_CONNECTIONS, ACCESS_EXCLUSIVE,
@@ -470,6 +473,8 @@ step4_down(CrdPlanner *planner)
 			"remember which labels are NULL, for when step 4 is applied again",
 			"SELECT %s FROM connections.connections WHERE label IS NULL",
 			planner->schema->key);
+	if (counts->null_labels > 0)
+		keep_key(planner);
 	if (counts->null_labels > 0 || counts->config_changes > 0)
 		add(planner, PREPARE, CRD_RUN_AS_REPLICA, CRD_CONNECTIONS, ROW_EXCLUSIVE,
 			"NULL labels become empty names, and config tells the capability",
@@ -650,6 +655,21 @@ keep_column(CrdPlanner *planner, StringInfo values, bool up, int seq,
 					 column->not_null ? "true" : "false");
 }
 
+/* Keep by which key the queries before keep their rows. */
+static void
+keep_key(CrdPlanner *planner)
+{
+	const char *known = planner->keepsake->key;
+
+	if (known && strcmp(known, planner->schema->key) == 0)
+		return;
+	forget(planner, KEEP, "kept_key", known != NULL);
+	add(planner, KEEP, CRD_RUN_IN_LEDGER, CRD_CONNECTIONS, ROW_EXCLUSIVE,
+		"remember by which key these connections are kept",
+		"INSERT INTO connections_redesign.kept_key (expression) VALUES (%s)",
+		quote_literal_cstr(planner->schema->key));
+}
+
 /* Delete what was kept, if there is anything; of kept_ddl, the step's. */
 static void
 forget(CrdPlanner *planner, Phase phase, const char *from, bool anything)
@@ -749,6 +769,14 @@ connections_plan(PG_FUNCTION_ARGS)
 	if (findings->schema->version == target)
 		return (Datum) 0;
 	crd_checks_enforce(findings, CRD_CHECK_SCHEMA);
+	for (CrdTable table = 0; table < CRD_NTABLES; table++)
+		if (findings->schema->relation[table].row_security_binds)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("the plan depends on rows that row-level security hides"),
+					 errdetail("FORCE ROW LEVEL SECURITY binds the owner of %s.",
+							   findings->schema->relation[table].name),
+					 errhint("The migration lifts FORCE under its lock, and puts it back; only the preview needs it lifted before.")));
 	crd_schema_read_catalog(findings->schema);
 	actions = list_concat(crd_plan_preface(findings->schema, target),
 						  crd_plan(findings)->actions);

@@ -231,7 +231,9 @@ read_columns(CrdSchema *schema, CrdTable table)
 					 " format_type(a.atttypid, a.atttypmod)"
 					 "  || CASE WHEN a.attcollation <> d.typcollation"
 					 "   THEN ' COLLATE ' || a.attcollation::regcollation::text ELSE '' END,"
-					 " a.attnotnull,"
+					 " a.attnotnull AND NOT EXISTS (SELECT FROM pg_constraint n"
+					 "  WHERE n.contype = 'n' AND n.conrelid = a.attrelid"
+					 "  AND n.conkey = ARRAY[a.attnum] AND NOT n.convalidated),"
 					 " a.attgenerated <> '' OR a.attidentity <> '',"
 					 " EXISTS (SELECT FROM pg_partitioned_table p"
 					 "  WHERE p.partrelid = a.attrelid"
@@ -317,9 +319,10 @@ read_foreign_key(CrdSchema *schema)
 	rows = crd_fetch(CRD_CALLER,
 					 "SELECT oid, conname, confdeltype = 'r' AND convalidated FROM pg_constraint"
 					 " WHERE contype = 'f' AND conrelid = $1::oid AND confrelid = $2::oid"
-					 " AND conkey = ARRAY[$3::int2] AND conparentid = 0"
-					 " ORDER BY 3 DESC, 1 LIMIT 1", 3, connections,
-					 psprintf("%u", schema->relation[CRD_CATALOG].relid), attnum);
+					 " AND conkey = ARRAY[$3::int2] AND confkey = ARRAY[$4::int2] AND conparentid = 0"
+					 " ORDER BY 3 DESC, 1 LIMIT 1", 4, connections,
+					 psprintf("%u", schema->relation[CRD_CATALOG].relid), attnum,
+					 psprintf("%d", schema->column[CRD_CATALOG_ID].attnum));
 	if (rows->nrows > 0)
 	{
 		schema->catalog_fk = atooid(rows->row[0][0]);

@@ -50,6 +50,7 @@ static const struct
 	{"extra_float_digits", "1"},
 	{"bytea_output", "hex"},
 	{"xmloption", "content"},
+	{"array_nulls", "on"},
 
 	/*
 	 * The planner takes an expression over JSON to have far more values than

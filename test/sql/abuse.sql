@@ -1,0 +1,46 @@
+--
+-- The helper functions are for everybody to call: whatever they are given, they answer or refuse, and the server stays up.
+--
+CREATE ROLE regress_crd_guest;
+CREATE SCHEMA guest AUTHORIZATION regress_crd_guest;
+SET ROLE regress_crd_guest;
+
+-- a state that the aggregate never makes
+SELECT connections_redesign.least_keys_accum(array_fill('x'::text, ARRAY[100000]), 'a');
+SELECT connections_redesign.least_keys_accum(ARRAY['b', NULL, 'a', 'd', 'c'], NULL);
+SELECT connections_redesign.least_keys_accum(NULL, NULL) IS NULL AS nothing;
+SELECT connections_redesign.least_keys_combine(array_fill(NULL::text, ARRAY[10]), array_fill('x'::text, ARRAY[10, 10]));
+SELECT connections_redesign.least_keys(k) FROM unnest(ARRAY['b', NULL, 'a', 'd', 'c', 'a']) k;
+
+-- JSON of all kinds
+SELECT j, connections_redesign.capability(j::json), connections_redesign.capability_is_null(j::json)
+FROM unnest(ARRAY['{}', ' { } ', '[]', 'null', '1', '"capability"', '{"capability":null}', '{"capability":"a","capability":"b"}',
+	'{"a":{"capability":"deep"}}', '{"a":"}","b":[{"x":"]"}],"capability" : "c" }', '{"capability":{"x":[1,2]}}', '{"capability":-1.5e3}',
+	'{"cap\u0061bility":"\u0073heets"}', '{"x":"\u0000","capability":"read"}', '{"capability":"\ud83d\ude00"}', '{"capability":"\ud83d"}',
+	'{"capability":"\"\\"}', '{"capability":""}']) j;
+SELECT j, connections_redesign.set_capability(j::json, 'a"b')
+FROM unnest(ARRAY['{}', ' { } ', '{"x" : 1}', '{"capability":null , "x":"\u0000"}', '{"x":1,"capability":{"y":2}}']) j;
+SELECT connections_redesign.set_capability('[]', 'a');
+
+-- the bridge on tables that it does not understand leaves rows alone
+CREATE TABLE guest.odd (provider text, config int, available_connection_id int);
+CREATE TRIGGER b BEFORE INSERT OR UPDATE ON guest.odd FOR EACH ROW
+	EXECUTE FUNCTION connections_redesign.bridge('google_workspace', 'sheets', '1');
+INSERT INTO guest.odd VALUES ('google_workspace', 5, NULL), (NULL, NULL, NULL) RETURNING *;
+ALTER TABLE guest.odd ALTER config TYPE text;
+UPDATE guest.odd SET config = '{"capability' RETURNING *;
+ALTER TABLE guest.odd DROP COLUMN config;
+INSERT INTO guest.odd VALUES ('google_workspace', NULL) RETURNING *;
+CREATE TABLE guest.bare (x int);
+CREATE TRIGGER b BEFORE INSERT ON guest.bare FOR EACH ROW EXECUTE FUNCTION connections_redesign.bridge();
+INSERT INTO guest.bare VALUES (1) RETURNING *;
+CREATE TRIGGER d BEFORE DELETE ON guest.bare FOR EACH ROW EXECUTE FUNCTION connections_redesign.bridge();
+DELETE FROM guest.bare;
+
+-- the keepsake answers only those who own the tables, and there are none
+SELECT connections_redesign.kept_type(NULL, NULL, NULL);
+SELECT connections_redesign.label_was_null('x');
+
+RESET ROLE;
+DROP SCHEMA guest CASCADE;
+DROP ROLE regress_crd_guest;
