@@ -41,11 +41,18 @@ REGRESS = \
 	types \
 	seed \
 	privileges \
+	security \
+	grants \
+	row_security \
+	quoting \
+	extension \
 	edges
 REGRESS_OPTS = --inputdir=$(srcdir)/test --load-extension=$(EXTENSION)
 
 ISOLATION = \
-	locks
+	locks \
+	lock_partitions \
+	concurrent_seed
 ISOLATION_OPTS = --inputdir=$(srcdir)/test --outputdir=. --load-extension=$(EXTENSION)
 
 TAP_TESTS = 1

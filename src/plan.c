@@ -51,6 +51,8 @@ typedef struct CrdPlanner
 	StringInfoData clauses[CRD_NTABLES];
 	StringInfoData purposes[CRD_NTABLES];
 	int			clauses_step[CRD_NTABLES];
+
+	StringInfoData filled;		/* columns of connections that get values */
 } CrdPlanner;
 
 static void step1_up(CrdPlanner *planner);
@@ -95,6 +97,7 @@ static void create_bridge(CrdPlanner *planner);
 static const char *kept_type_or(CrdPlanner *planner, const char *column,
 								const char *otherwise);
 static bool kept_not_null(CrdPlanner *planner, const char *column);
+static bool analyze_new_columns(CrdPlanner *planner);
 static const char *literal(const char *value);
 static CrdAction *make_action(int step, CrdActionKind kind, CrdTable table,
 							  const char *lock_mode, const char *purpose,
@@ -115,6 +118,7 @@ crd_plan(CrdFindings *findings)
 	planner.schema = findings->schema;
 	planner.keepsake = findings->keepsake;
 	planner.plan = palloc0(sizeof(CrdPlan));
+	initStringInfo(&planner.filled);
 	for (CrdTable table = 0; table < CRD_NTABLES; table++)
 	{
 		initStringInfo(&planner.clauses[table]);
@@ -148,7 +152,9 @@ crd_plan(CrdFindings *findings)
 	if (planner.plan->rewrites)
 		add(&planner, FINISH, CRD_RUN, CRD_CONNECTIONS,
 			"SHARE UPDATE EXCLUSIVE", "new statistics for the planner",
-			"ANALYZE connections.connections");
+			"ANALYZE connections.connections%s",
+			analyze_new_columns(&planner) ?
+			psprintf(" (%s)", planner.filled.data) : "");
 
 	/* forward the catalog comes first, back it comes last */
 	for (int i = 0; i < CRD_NTABLES; i++)
@@ -579,7 +585,25 @@ fill(CrdPlanner *planner, CrdTable table, const char *column,
 	alter(planner, table, psprintf("fill %s", column),
 		  "ALTER COLUMN %s TYPE %s USING ((%s)::%s)", column, type, value, type);
 	if (table == CRD_CONNECTIONS)
+	{
 		planner->plan->rewrites = true;
+		appendStringInfo(&planner->filled, "%s%s", planner->filled.len ? ", " : "",
+						 column);
+	}
+}
+
+/*
+ * Whether it is enough to analyze the new columns: the statistics of the others
+ * survive a rewrite.  Those of expressions, in an index that is made again or
+ * in an extended statistics object, come with the whole table only.
+ */
+static bool
+analyze_new_columns(CrdPlanner *planner)
+{
+	for (int step = 2; step <= CRD_LAST_STEP; step++)
+		if (planner->keepsake->statements[step] != NIL)
+			return false;
+	return !planner->schema->has_extended_statistics;
 }
 
 static CrdAction *

@@ -95,7 +95,7 @@ static void read_relation(CrdSchema *schema, CrdTable table);
 static void read_columns(CrdSchema *schema, CrdTable table);
 static void read_primary_key(CrdSchema *schema);
 static void read_catalog_indexes(CrdSchema *schema);
-static void read_foreign_key(CrdSchema *schema);
+static void read_connections_objects(CrdSchema *schema);
 static void read_version(CrdSchema *schema);
 static bool fact_holds(const CrdSchema *schema, FactKind kind, CrdColumnId id);
 static char *fact_text(const CrdSchema *schema, FactKind kind, CrdColumnId id);
@@ -119,7 +119,7 @@ crd_schema_read(void)
 	}
 	read_primary_key(schema);
 	read_catalog_indexes(schema);
-	read_foreign_key(schema);
+	read_connections_objects(schema);
 	read_version(schema);
 	return schema;
 }
@@ -307,10 +307,11 @@ read_catalog_indexes(CrdSchema *schema)
 }
 
 /*
- * The foreign key to the catalog, the index under it, and the bridge.
+ * What else is on connections: the foreign key to the catalog, the index under
+ * it, the bridge, extended statistics.
  */
 static void
-read_foreign_key(CrdSchema *schema)
+read_connections_objects(CrdSchema *schema)
 {
 	const char *connections = psprintf("%u", schema->relation[CRD_CONNECTIONS].relid);
 	const char *attnum = psprintf("%d", schema->column[CRD_AVAILABLE_CONNECTION_ID].attnum);
@@ -343,9 +344,11 @@ read_foreign_key(CrdSchema *schema)
 	}
 
 	rows = crd_fetch(CRD_CALLER,
-					 "SELECT FROM pg_trigger WHERE tgrelid = $1::oid AND tgname = $2", 2,
+					 "SELECT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = $1::oid AND tgname = $2),"
+					 " EXISTS (SELECT FROM pg_statistic_ext WHERE stxrelid = $1::oid)", 2,
 					 connections, CRD_BRIDGE_TRIGGER);
-	schema->has_bridge = rows->nrows > 0;
+	schema->has_bridge = crd_is_true(rows->row[0][0]);
+	schema->has_extended_statistics = crd_is_true(rows->row[0][1]);
 }
 
 /*

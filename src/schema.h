@@ -123,6 +123,7 @@ typedef struct CrdSchema
 	bool		has_fk_index;	/* an index that leads with the column */
 	Oid			own_fk_index;	/* a plain one on that column alone */
 	bool		has_bridge;
+	bool		has_extended_statistics;	/* connections */
 
 	/* filled by crd_schema_read_catalog() */
 	int			nrows;
