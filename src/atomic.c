@@ -46,7 +46,8 @@
 PG_FUNCTION_INFO_V1(connections_migrate);
 PG_FUNCTION_INFO_V1(connections_rollback);
 
-static int	migrate_to(int target);
+static int	migrate_to(int target, bool up);
+static bool is_there(const CrdSchema *schema, int target, bool up);
 static void check_transaction(const char *function);
 static void lock_tables(const CrdSchema *schema);
 static bool lock_without_queueing(const CrdSchema *schema);
@@ -70,15 +71,9 @@ connections_migrate(PG_FUNCTION_ARGS)
 
 	check_transaction("connections_migrate()");
 	schema = read_enforced(target, CRD_CHECK_BASE);
-	if (schema->version >= target)
-	{
-		ereport(NOTICE,
-				(errmsg("database is at version %d already", schema->version),
-				 schema->version > target ?
-				 errhint("connections_rollback(%d) takes it back.", target) : 0));
+	if (is_there(schema, target, true))
 		PG_RETURN_INT32(schema->version);
-	}
-	PG_RETURN_INT32(migrate_to(target));
+	PG_RETURN_INT32(migrate_to(target, true));
 }
 
 /*
@@ -96,15 +91,23 @@ connections_rollback(PG_FUNCTION_ARGS)
 	schema = read_enforced(target, CRD_CHECK_BASE);
 	if (one_step)
 		target = Max(schema->version - 1, 0);
-	if (schema->version <= target)
-	{
-		ereport(NOTICE,
-				(errmsg("database is at version %d already", schema->version),
-				 schema->version < target ?
-				 errhint("connections_migrate(%d) takes it forward.", target) : 0));
+	if (is_there(schema, target, false))
 		PG_RETURN_INT32(schema->version);
-	}
-	PG_RETURN_INT32(migrate_to(target));
+	PG_RETURN_INT32(migrate_to(target, false));
+}
+
+/* Whether the database is at the target or beyond; a NOTICE says so. */
+static bool
+is_there(const CrdSchema *schema, int target, bool up)
+{
+	if (up ? schema->version < target : schema->version > target)
+		return false;
+	ereport(NOTICE,
+			(errmsg("database is at version %d already", schema->version),
+			 schema->version == target ? 0 : up ?
+			 errhint("connections_rollback(%d) takes it back.", target) :
+			 errhint("connections_migrate(%d) takes it forward.", target)));
+	return true;
 }
 
 /*
@@ -134,9 +137,12 @@ read_enforced(int target, CrdCheckLevel level)
 	return schema;
 }
 
-/* Take the database to the target, which it is not at. */
+/*
+ * Take the database to the target, forward or back, and return the version
+ * reached.
+ */
 static int
-migrate_to(int target)
+migrate_to(int target, bool up)
 {
 	CrdFindings *findings;
 	CrdSchema  *before;
@@ -152,18 +158,20 @@ migrate_to(int target)
 	before = read_enforced(target, CRD_CHECK_SCHEMA);
 	lock_tables(before);
 
-	/* what was read before the lock may have changed while we waited */
+	/* others may have changed what was read before the lock */
 	schema = read_enforced(target, CRD_CHECK_BASE);
+	for (CrdTable table = 0; table < CRD_NTABLES; table++)
+		if (schema->relation[table].relid != before->relation[table].relid)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_IN_USE),
+					 errmsg("table %s was replaced by another session",
+							schema->relation[table].name),
+					 errdetail("That happened while this one waited for its locks."),
+					 errhint("Call again.")));
+	if (is_there(schema, target, up))
+		return schema->version;
 	from = schema->version;
-	if (from != before->version ||
-		schema->relation[CRD_CONNECTIONS].relid != before->relation[CRD_CONNECTIONS].relid ||
-		schema->relation[CRD_CATALOG].relid != before->relation[CRD_CATALOG].relid)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("tables of the migration were changed by another session"),
-				 errdetail("Before the wait for the locks they were at version %d, now they are others or at version %d.",
-						   before->version, from),
-				 errhint("Look at connections_status(), and call again.")));
+
 	guc_level = NewGUCNestLevel();
 	set_lock_timeout();
 	execute(schema, crd_plan_preface(schema, target));
