@@ -39,6 +39,12 @@
 #include "plan.h"
 #include "sql.h"
 
+/*
+ * What indexes are made with, at least, in kilobytes: that of the default
+ * setting sorts the keys of a million rows on disk
+ */
+#define MAINTENANCE_WORK_MEM (256 * 1024)
+
 /* Pauses between attempts, in milliseconds: doubled from first to last */
 #define FIRST_PAUSE 10
 #define LAST_PAUSE 1000
@@ -52,7 +58,7 @@ static void check_transaction(const char *function);
 static void lock_tables(const CrdSchema *schema);
 static bool lock_without_queueing(const CrdSchema *schema);
 static bool lock_with_timeout(const CrdSchema *schema);
-static void set_lock_timeout(void);
+static void set_local(const char *name, int value);
 static void pause_before_retry(int milliseconds);
 static const char *blockers(const CrdSchema *schema);
 static void execute(const CrdSchema *schema, const List *actions);
@@ -173,7 +179,9 @@ migrate_to(int target, bool up)
 	from = schema->version;
 
 	guc_level = NewGUCNestLevel();
-	set_lock_timeout();
+	set_local("lock_timeout", crd_lock_timeout);
+	if (maintenance_work_mem < MAINTENANCE_WORK_MEM)
+		set_local("maintenance_work_mem", MAINTENANCE_WORK_MEM);
 	execute(schema, crd_plan_preface(schema, target));
 	for (CrdTable table = 0; table < CRD_NTABLES; table++)
 	{
@@ -363,7 +371,7 @@ lock_with_timeout(const CrdSchema *schema)
 		int			guc_level = NewGUCNestLevel();
 		ListCell   *lc;
 
-		set_lock_timeout();
+		set_local("lock_timeout", crd_lock_timeout);
 		foreach(lc, relids)
 			LockRelationOid(lfirst_oid(lc), AccessExclusiveLock);
 		AtEOXact_GUC(false, guc_level);
@@ -391,13 +399,12 @@ lock_with_timeout(const CrdSchema *schema)
 	return locked;
 }
 
-/* Within a GUC nest level of the caller's */
+/* Set a number, until the GUC nest level of the caller's ends. */
 static void
-set_lock_timeout(void)
+set_local(const char *name, int value)
 {
-	(void) set_config_option("lock_timeout", psprintf("%d", crd_lock_timeout),
-							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-							 true, 0, false);
+	(void) set_config_option(name, psprintf("%d", value), PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
 static void

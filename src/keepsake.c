@@ -232,6 +232,7 @@ crd_way_back(const CrdSchema *schema, const CrdKeepsake *keepsake)
 	const char **providers = palloc(sizeof(char *) * (schema->nrows + 1));
 	const char **types = palloc(sizeof(char *) * (schema->nrows + 1));
 	const char **type_literals = palloc(sizeof(char *) * (schema->nrows + 1));
+	const char **ids = palloc(sizeof(char *) * (schema->nrows + 1));
 	const char **capabilities = palloc(sizeof(char *) * (schema->nrows + 1));
 	const char *capability;
 	StringInfoData unknown;
@@ -247,6 +248,7 @@ crd_way_back(const CrdSchema *schema, const CrdKeepsake *keepsake)
 			if (strcmp(((CrdKeptType *) lfirst(lc))->id, row->id) == 0)
 			kept = lfirst(lc);
 		providers[i] = quote_literal_cstr(row->provider);
+		ids[i] = quote_literal_cstr(row->id);
 		capabilities[i] = row->capability ? quote_literal_cstr(row->capability) : "NULL";
 		types[i] = kept ? kept->type : row->auth_type;
 		type_literals[i] = types[i] ? quote_literal_cstr(types[i]) : "NULL";
@@ -258,8 +260,8 @@ crd_way_back(const CrdSchema *schema, const CrdKeepsake *keepsake)
 	way->types = types;
 	way->type = crd_by_id_expr(schema, type_literals);
 	if (keepsake->has_exceptions)
-		way->type = psprintf("connections_redesign.kept_type(%s, available_connection_id::text, %s)",
-							 schema->key, way->type);
+		way->type = psprintf("connections_redesign.kept_type(%s, %s, %s)",
+							 schema->key, crd_by_id_expr(schema, ids), way->type);
 	way->type_unknown = unknown.len ?
 		psprintf("available_connection_id IN (%s)", unknown.data) : "false";
 

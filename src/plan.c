@@ -601,8 +601,21 @@ static bool
 analyze_new_columns(CrdPlanner *planner)
 {
 	for (int step = 2; step <= CRD_LAST_STEP; step++)
-		if (planner->keepsake->statements[step] != NIL)
-			return false;
+	{
+		ListCell   *lc;
+
+		foreach(lc, planner->keepsake->statements[step])
+		{
+			const char *statement = ((CrdKeptStatement *) lfirst(lc))->statement;
+			const char *paren = strchr(statement, '(');
+
+			/* an index on columns alone has one parenthesis */
+			if (strncmp(statement, "CREATE STATISTICS ", strlen("CREATE STATISTICS ")) == 0 ||
+				(strncmp(statement, "CREATE ", strlen("CREATE ")) == 0 &&
+				 paren && strchr(paren + 1, '(')))
+				return false;
+		}
+	}
 	return !planner->schema->has_extended_statistics;
 }
 

@@ -157,6 +157,7 @@ crd_schema_read_catalog(CrdSchema *schema)
 					 psprintf("SELECT id::text COLLATE \"C\", %s FROM connections.available_connections ORDER BY 2, 1",
 							  redesigned ? "slug::text COLLATE \"C\", auth_type::text, display_name::text"
 							  : "name::text COLLATE \"C\", NULL, NULL"), 0);
+	schema->nrows = schema->nnull_slugs = 0;
 	schema->rows = palloc0(sizeof(CrdCatalogRow) * Max(rows->nrows, 1));
 	for (int i = 0; i < rows->nrows; i++)
 	{
