@@ -50,7 +50,9 @@ SELECT string_agg(DISTINCT provider, ', ' ORDER BY provider), count(*), count(DI
 -- settings
 SELECT name, setting, unit, vartype, context, min_val, max_val, short_desc FROM pg_settings WHERE name LIKE 'connections_redesign.%' ORDER BY 1;
 SET connections_redesign.lock_attempts = 0;
+\set VERBOSITY sqlstate
 SET connections_redesign.lock_timeout = 0;
+\set VERBOSITY default
 SET connections_redesign.no_such_setting = 1;
 
 -- helper functions
