@@ -24,6 +24,7 @@
 #include "environment.h"
 #include "report.h"
 #include "sql.h"
+#include "way_back.h"
 
 /* How many rows of a check an error lists */
 #define DETAIL_LINES 10
@@ -65,8 +66,6 @@ static void check_mapping(CrdReport *report);
 static void check_dependents(CrdReport *report);
 static void check_names(CrdReport *report);
 static void check_foreign_key(CrdReport *report);
-static void check_way_back_rows(CrdReport *report);
-static void check_way_back_constraints(CrdReport *report);
 static void verify_foreign_key(CrdReport *report);
 static void verify_index(CrdReport *report);
 static void verify_display_names(CrdReport *report);
@@ -101,9 +100,9 @@ static const CrdCheck checks[] = {
 	{"mapping", ALWAYS | NEEDS_DATA, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 	"some connections do not map to an available connection", check_mapping},
 	{"rows_on_the_way_back", BACK | NEEDS_DATA, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-	"some connections cannot be given back their legacy columns", check_way_back_rows},
+	"some connections cannot be given back their legacy columns", crd_check_way_back_rows},
 	{"constraints_on_the_way_back", BACK | NEEDS_DATA, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-	"some connections would violate constraints on the way back", check_way_back_constraints},
+	"some connections would violate constraints on the way back", crd_check_way_back_constraints},
 	{"isolation", BOTH_WAYS | ADVICE, 0, NULL, crd_check_isolation},
 	{"publications", BOTH_WAYS | NEEDS_TABLES | ADVICE, 0, NULL, crd_check_publications},
 	{"locks", BOTH_WAYS | NEEDS_TABLES | ADVICE, 0, NULL, crd_check_locks},
@@ -124,14 +123,6 @@ static const char *const status_names[] = {
 };
 
 static void run_check(CrdReport *report, const CrdCheck *check);
-static bool crosses(CrdReport *report, int step);
-static bool put_foreign_keys(CrdReport *report, CrdColumnId id);
-static bool put_misfits(CrdReport *report, bool empty_names);
-static bool put_misfit(CrdReport *report, CrdTable table, const char *value,
-					   const char *column, const char *type);
-static bool put_violations(CrdReport *report, const CrdKeptStatement *kept,
-						   bool there_now);
-static const char *count_text(int64 count, const char *noun);
 
 
 /* Reporting and enforcing */
@@ -313,9 +304,8 @@ crd_report_put(CrdReport *report, CrdStatus status, const char *found, const cha
 	report->nerrors += status == CRD_ERROR;
 }
 
-/* Whether the migration applies or undoes that step. */
-static bool
-crosses(CrdReport *report, int step)
+bool
+crd_crosses(const CrdReport *report, int step)
 {
 	int			version = report->findings->schema->version;
 	int			target = report->findings->target;
@@ -324,8 +314,8 @@ crosses(CrdReport *report, int step)
 		step > version && step <= target;
 }
 
-static const char *
-count_text(int64 count, const char *noun)
+const char *
+crd_count_text(int64 count, const char *noun)
 {
 	return psprintf(INT64_FORMAT " %s%s", count, noun, count == 1 ? "" : "s");
 }
@@ -542,7 +532,7 @@ check_dependents(CrdReport *report)
 		const CrdDrop *drop = &crd_drops[i];
 		const CrdColumn *column = &schema->column[drop->column];
 
-		if (drop->up != (report->direction == FORWARD) || !crosses(report, drop->step))
+		if (drop->up != (report->direction == FORWARD) || !crd_crosses(report, drop->step))
 			continue;
 		foreach(lc, crd_dependents(schema, drop->column))
 		{
@@ -565,10 +555,10 @@ check_dependents(CrdReport *report)
 							   "Drop the object before the migration, or make it do without the column; nothing is dropped with CASCADE.");
 		}
 	}
-	if (report->direction == FORWARD && crosses(report, 4) &&
+	if (report->direction == FORWARD && crd_crosses(report, 4) &&
 		report->findings->keepsake->has_null_labels)
 	{
-		put_foreign_keys(report, CRD_NAME);
+		crd_report_foreign_keys(report, CRD_NAME);
 		if (crd_kept_by_other_key(schema, report->findings->keepsake))
 			crd_report_put(report, CRD_WARNING, psprintf("primary key %s", schema->key),
 						   psprintf("primary key %s, by which NULL labels were kept", report->findings->keepsake->key),
@@ -576,8 +566,8 @@ check_dependents(CrdReport *report)
 	}
 	for (CrdTable table = 0; table < CRD_NTABLES; table++)
 	{
-		bool		rewritten = table == CRD_CATALOG ? crosses(report, 1) :
-		crosses(report, 2) || crosses(report, 4);
+		bool		rewritten = table == CRD_CATALOG ? crd_crosses(report, 1) :
+		crd_crosses(report, 2) || crd_crosses(report, 4);
 
 		foreach(lc, rewritten ? crd_row_type_users(schema, table) : NIL)
 			crd_report_put(report, CRD_ERROR,
@@ -677,14 +667,14 @@ check_catalog(CrdReport *report)
 	if (schema->nnull_slugs > 0)
 	{
 		fine = false;
-		crd_report_put(report, CRD_ERROR, psprintf("%s without a %s", count_text(schema->nnull_slugs, "row"), what),
+		crd_report_put(report, CRD_ERROR, psprintf("%s without a %s", crd_count_text(schema->nnull_slugs, "row"), what),
 					   psprintf("only the entries %s", crd_registry_slugs()), "Delete them, or give them their name.");
 	}
-	if (report->direction == BACK && crosses(report, 1) &&
+	if (report->direction == BACK && crd_crosses(report, 1) &&
 		crd_kept_column(findings->keepsake, 1, "name"))
 		for (int i = 0; i < schema->nrows; i++)
-			fine &= !put_misfit(report, CRD_CATALOG, schema->rows[i].slug, "name",
-								crd_kept_column(findings->keepsake, 1, "name")->type);
+			fine &= !crd_report_misfit(report, CRD_CATALOG, schema->rows[i].slug, "name",
+									   crd_kept_column(findings->keepsake, 1, "name")->type);
 	if (report->direction == BACK)
 		for (int i = 0; i < schema->nrows; i++)
 			if (schema->rows[i].known == NULL && crd_provider_needs_capability(schema->rows[i].slug))
@@ -705,8 +695,8 @@ check_mapping(CrdReport *report)
 	CrdFindings *findings = report->findings;
 	const CrdSchema *schema = findings->schema;
 	bool		has_id = crd_has_column(schema, CRD_AVAILABLE_CONNECTION_ID);
-	bool		id_is_lost = report->direction == BACK && crosses(report, 2);
-	bool		must_match = id_is_lost || (report->direction == FORWARD && crosses(report, 3) && has_id);
+	bool		id_is_lost = report->direction == BACK && crd_crosses(report, 2);
+	bool		must_match = id_is_lost || (report->direction == FORWARD && crd_crosses(report, 3) && has_id);
 	CrdCensus  *census;
 
 	if (report->direction == FORWARD && findings->target == 1 && schema->version < 1)
@@ -726,7 +716,7 @@ check_mapping(CrdReport *report)
 	for (int i = 0; i < census->npairs; i++)
 	{
 		CrdPair    *pair = &census->pairs[i];
-		const char *count = count_text(pair->count, "connection");
+		const char *count = crd_count_text(pair->count, "connection");
 
 		if (pair->row == NULL && !id_is_lost)
 			crd_report_put(report, CRD_ERROR,
@@ -735,12 +725,12 @@ check_mapping(CrdReport *report)
 		else if (pair->differing > 0 && pair->row == NULL)
 			crd_report_put(report, CRD_ERROR,
 						   psprintf("%s: %s with an available_connection_id that it does not give, such as %s", crd_pair_text(pair),
-									count_text(pair->differing, "connection"), pair->samples),
+									crd_count_text(pair->differing, "connection"), pair->samples),
 						   "available_connection_id as the mapping says", crd_pair_hint(pair));
 		else if (pair->differing > 0)
 			crd_report_put(report, must_match || report->direction == VERIFY ? CRD_ERROR : CRD_WARNING,
 						   psprintf("%s: %s with no or another available_connection_id, such as %s", crd_pair_text(pair),
-									count_text(pair->differing, "connection"), pair->samples),
+									crd_count_text(pair->differing, "connection"), pair->samples),
 						   crd_pair_expected(pair), crd_pair_hint(pair));
 		else
 			crd_report_put(report, CRD_OK, psprintf("%s: %s", crd_pair_text(pair), count),
@@ -748,165 +738,6 @@ check_mapping(CrdReport *report)
 	}
 	if (census->npairs == 0)
 		crd_report_put(report, CRD_OK, "no connections", "connections that map", NULL);
-}
-
-/*
- * Report foreign keys on a column that is updated as replication would; whether
- * there is any.
- */
-static bool
-put_foreign_keys(CrdReport *report, CrdColumnId id)
-{
-	List	   *keys = crd_foreign_keys(report->findings->schema, id);
-	ListCell   *lc;
-
-	foreach(lc, keys)
-		crd_report_put(report, CRD_ERROR, ((CrdDependent *) lfirst(lc))->what,
-					   psprintf("no foreign key on %s while it must change",
-								report->findings->schema->column[id].name),
-					   "Drop the foreign key, and make it again afterwards.");
-	return keys != NIL;
-}
-
-/*
- * Report the legacy values that the legacy columns cannot hold; whether there
- * is any.
- */
-static bool
-put_misfits(CrdReport *report, bool empty_names)
-{
-	CrdFindings *findings = report->findings;
-	const CrdSchema *schema = findings->schema;
-	const CrdKeptColumn *provider = crd_kept_column(findings->keepsake, 4, "provider");
-	const CrdKeptColumn *type = crd_kept_column(findings->keepsake, 4, "type");
-	bool		found = false;
-
-	for (int i = 0; i < schema->nrows; i++)
-	{
-		const CrdCatalogRow *row = &schema->rows[i];
-
-		if (provider)
-			found |= put_misfit(report, CRD_CONNECTIONS, row->provider, "provider", provider->type);
-		if (type)
-			found |= put_misfit(report, CRD_CONNECTIONS, crd_findings_way_back(findings)->types[i],
-								"type", type->type);
-	}
-	if (empty_names)
-		found |= put_misfit(report, CRD_CONNECTIONS, "", "name", schema->column[CRD_LABEL].type);
-	return found;
-}
-
-static bool
-put_misfit(CrdReport *report, CrdTable table, const char *value,
-		   const char *column, const char *type)
-{
-	if (value == NULL || crd_value_fits(report->findings->schema, table, value, type))
-		return false;
-	crd_report_put(report, CRD_ERROR,
-				   psprintf("\"%s\" to become a %s", value, column),
-				   psprintf("a value that %s can hold", type),
-				   "Point these connections to another entry, or change its slug or auth_type.");
-	return true;
-}
-
-static void
-check_way_back_rows(CrdReport *report)
-{
-	CrdWayBackCounts *counts;
-	bool		misfits;
-
-	if (!crosses(report, 4))
-	{
-		crd_report_put(report, CRD_OK, "the legacy columns are there", "nothing to restore", NULL);
-		return;
-	}
-	counts = crd_findings_way_back_counts(report->findings);
-	if (counts->config_refuses > 0)
-		crd_report_put(report, CRD_ERROR,
-					   psprintf("%s whose config is no object, such as %s",
-								count_text(counts->config_refuses, "connection"), counts->config_samples),
-					   "an object that can say the capability", "Make config of these connections an object.");
-	misfits = put_misfits(report, counts->null_labels > 0);
-	if (counts->null_labels > 0)
-		misfits |= put_foreign_keys(report, CRD_LABEL);
-	if (crd_kept_by_other_key(report->findings->schema, report->findings->keepsake))
-	{
-		misfits = true;
-		crd_report_put(report, CRD_ERROR,
-					   psprintf("primary key %s", report->findings->schema->key),
-					   psprintf("primary key %s, by which types were kept", report->findings->keepsake->key),
-					   "Put that primary key back for the time of the rollback.");
-	}
-	if (counts->null_labels > 0)
-		crd_report_put(report, CRD_WARNING, psprintf("%s with label NULL", count_text(counts->null_labels, "connection")),
-					   "a name for each", "The name becomes empty, and the label NULL again when step 4 is applied again.");
-	if (counts->config_changes > counts->config_refuses)
-		crd_report_put(report, CRD_WARNING,
-					   psprintf("%s whose config does not say the capability",
-								count_text(counts->config_changes - counts->config_refuses, "connection")),
-					   "config that maps to the available connection", "The capability is set in config.");
-	if (counts->type_unknown > 0)
-		crd_report_put(report, CRD_WARNING, psprintf("%s whose type is not known", count_text(counts->type_unknown, "connection")),
-					   "a type from before step 4", "The type becomes the auth_type of the available connection.");
-	if (counts->config_changes == 0 && counts->null_labels == 0 && counts->type_unknown == 0 && !misfits)
-		crd_report_put(report, CRD_OK, count_text(counts->total, "connection"), "all legacy values known", NULL);
-}
-
-/* Report rows that break a constraint on the way back; whether there are any. */
-static bool
-put_violations(CrdReport *report, const CrdKeptStatement *kept, bool there_now)
-{
-	CrdFindings *findings = report->findings;
-	const char *keys = crd_way_back_violations(findings->schema, findings->keepsake,
-											   crd_findings_way_back(findings), kept,
-											   there_now);
-
-	if (keys == NULL)
-		return false;
-	crd_report_put(report, CRD_ERROR,
-				   psprintf("connections that would violate \"%s\", such as %s", kept->constraint, keys),
-				   "rows that the constraint allows",
-				   "Change these connections so that label, provider and type fit the constraint, then roll back.");
-	return true;
-}
-
-static void
-check_way_back_constraints(CrdReport *report)
-{
-	CrdFindings *findings = report->findings;
-	CrdWayBackCounts *counts;
-	List	   *enforced;
-	ListCell   *lc;
-	bool		fine = true;
-
-	if (!crosses(report, 4))
-	{
-		crd_report_put(report, CRD_OK, "the legacy columns are there", "nothing to restore", NULL);
-		return;
-	}
-	counts = crd_findings_way_back_counts(findings);
-	foreach(lc, report->rows)
-	{
-		CrdReportRow *row = lfirst(lc);
-
-		if (row->status == CRD_ERROR && strcmp(row->check_name, "rows_on_the_way_back") == 0)
-		{
-			crd_report_put(report, CRD_WARNING, "not checked", "a check of this", "Correct the errors above first.");
-			return;
-		}
-	}
-	foreach(lc, findings->keepsake->statements[4])
-		if (crd_checks_rows(lfirst(lc)))
-		fine &= !put_violations(report, lfirst(lc), false);
-	enforced = NIL;
-	if (counts->null_labels > 0)
-		enforced = list_concat(enforced, crd_enforced(findings->schema, CRD_LABEL));
-	if (counts->config_changes > 0)
-		enforced = list_concat(enforced, crd_enforced(findings->schema, CRD_CONFIG));
-	foreach(lc, enforced)
-		fine &= !put_violations(report, lfirst(lc), true);
-	if (fine)
-		crd_report_put(report, CRD_OK, "no violation", "rows that the old constraints allow", NULL);
 }
 
 static void

@@ -10,7 +10,8 @@
  *	  mapping		which catalog entry each connection belongs to
  *	  dependents	what goes with a column that is dropped
  *	  keepsake		what a rollback needs
- *	  checks		what must hold before and after
+ *	  findings		the rows, read when first asked for
+ *	  checks		what must hold before and after; environment, way_back
  *	  plan			the steps as lists of actions
  *	  atomic		executes a plan in the caller's transaction
  *	  ledger		records what was done

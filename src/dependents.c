@@ -152,6 +152,7 @@
 	"ORDER BY attnum, n, statement"
 
 static List *partition_dependents(const CrdSchema *schema, CrdColumnId id);
+static List *refused(const CrdRows *rows);
 static CrdRows *fetch(const CrdSchema *schema, const CrdColumnId *columns,
 					  int ncolumns, const char *query);
 static List *append_statements(List *list, const CrdRows *rows);
@@ -198,7 +199,6 @@ crd_dependents(const CrdSchema *schema, CrdColumnId id)
 static List *
 partition_dependents(const CrdSchema *schema, CrdColumnId id)
 {
-	List	   *result = NIL;
 	CrdRows    *rows;
 
 	rows = crd_fetch(CRD_CALLER,
@@ -220,20 +220,12 @@ partition_dependents(const CrdSchema *schema, CrdColumnId id)
 					 " ORDER BY 1", 2,
 					 psprintf("%u", schema->relation[schema->column[id].table].relid),
 					 schema->column[id].name);
-	for (int i = 0; i < rows->nrows; i++)
-	{
-		CrdDependent *dependent = palloc0(sizeof(CrdDependent));
-
-		dependent->what = rows->row[i][0];
-		result = lappend(result, dependent);
-	}
-	return result;
+	return refused(rows);
 }
 
 List *
 crd_row_type_users(const CrdSchema *schema, CrdTable table)
 {
-	List	   *result = NIL;
 	CrdRows    *rows;
 
 	rows = crd_fetch(CRD_CALLER,
@@ -255,20 +247,12 @@ crd_row_type_users(const CrdSchema *schema, CrdTable table)
 					 " JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid"
 					 " ORDER BY 1", 1,
 					 psprintf("%u", schema->relation[table].relid));
-	for (int i = 0; i < rows->nrows; i++)
-	{
-		CrdDependent *dependent = palloc0(sizeof(CrdDependent));
-
-		dependent->what = rows->row[i][0];
-		result = lappend(result, dependent);
-	}
-	return result;
+	return refused(rows);
 }
 
 List *
 crd_foreign_keys(const CrdSchema *schema, CrdColumnId id)
 {
-	List	   *result = NIL;
 	CrdRows    *rows;
 
 	rows = crd_fetch(CRD_CALLER,
@@ -278,14 +262,7 @@ crd_foreign_keys(const CrdSchema *schema, CrdColumnId id)
 					 "  OR confrelid = $1::oid AND $2::int2 = ANY (confkey)) ORDER BY 1", 2,
 					 psprintf("%u", schema->relation[schema->column[id].table].relid),
 					 psprintf("%d", schema->column[id].attnum));
-	for (int i = 0; i < rows->nrows; i++)
-	{
-		CrdDependent *dependent = palloc0(sizeof(CrdDependent));
-
-		dependent->what = rows->row[i][0];
-		result = lappend(result, dependent);
-	}
-	return result;
+	return refused(rows);
 }
 
 List *
@@ -327,6 +304,22 @@ crd_enforced(const CrdSchema *schema, CrdColumnId id)
 	return append_statements(NIL,
 							 fetch(schema, &id, 1,
 								   DEPENDENTS "," STATEMENTS " WHERE name IS NOT NULL ORDER BY name"));
+}
+
+/* The first column of the rows as a list of what cannot be kept. */
+static List *
+refused(const CrdRows *rows)
+{
+	List	   *result = NIL;
+
+	for (int i = 0; i < rows->nrows; i++)
+	{
+		CrdDependent *dependent = palloc0(sizeof(CrdDependent));
+
+		dependent->what = rows->row[i][0];
+		result = lappend(result, dependent);
+	}
+	return result;
 }
 
 /* Run one of the queries above over the columns, all of one table. */

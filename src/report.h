@@ -42,4 +42,10 @@ extern void crd_report_put(CrdReport *report, CrdStatus status,
 						   const char *found, const char *expected,
 						   const char *hint);
 
+/* Whether the migration applies or undoes that step. */
+extern bool crd_crosses(const CrdReport *report, int step);
+
+/* "1 connection", "2 connections" */
+extern const char *crd_count_text(int64 count, const char *noun);
+
 #endif							/* CRD_REPORT_H */

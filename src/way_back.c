@@ -1,0 +1,170 @@
+/*-------------------------------------------------------------------------
+ *
+ * way_back.c
+ *	  Checks of what a rollback makes of the rows: it looks first, lists the rows
+ *	  that do not fit what there was, and changes nothing.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "way_back.h"
+
+static bool put_misfits(CrdReport *report, bool empty_names);
+static bool put_violations(CrdReport *report, const CrdKeptStatement *kept,
+						   bool there_now);
+
+bool
+crd_report_foreign_keys(CrdReport *report, CrdColumnId id)
+{
+	List	   *keys = crd_foreign_keys(report->findings->schema, id);
+	ListCell   *lc;
+
+	foreach(lc, keys)
+		crd_report_put(report, CRD_ERROR, ((CrdDependent *) lfirst(lc))->what,
+					   psprintf("no foreign key on %s while it must change",
+								report->findings->schema->column[id].name),
+					   "Drop the foreign key, and make it again afterwards.");
+	return keys != NIL;
+}
+
+/*
+ * Report the legacy values that the legacy columns cannot hold; whether there
+ * is any.
+ */
+static bool
+put_misfits(CrdReport *report, bool empty_names)
+{
+	CrdFindings *findings = report->findings;
+	const CrdSchema *schema = findings->schema;
+	const CrdKeptColumn *provider = crd_kept_column(findings->keepsake, 4, "provider");
+	const CrdKeptColumn *type = crd_kept_column(findings->keepsake, 4, "type");
+	bool		found = false;
+
+	for (int i = 0; i < schema->nrows; i++)
+	{
+		const CrdCatalogRow *row = &schema->rows[i];
+
+		if (provider)
+			found |= crd_report_misfit(report, CRD_CONNECTIONS, row->provider, "provider", provider->type);
+		if (type)
+			found |= crd_report_misfit(report, CRD_CONNECTIONS, crd_findings_way_back(findings)->types[i],
+									   "type", type->type);
+	}
+	if (empty_names)
+		found |= crd_report_misfit(report, CRD_CONNECTIONS, "", "name", schema->column[CRD_LABEL].type);
+	return found;
+}
+
+bool
+crd_report_misfit(CrdReport *report, CrdTable table, const char *value,
+				  const char *column, const char *type)
+{
+	if (value == NULL || crd_value_fits(report->findings->schema, table, value, type))
+		return false;
+	crd_report_put(report, CRD_ERROR,
+				   psprintf("\"%s\" to become a %s", value, column),
+				   psprintf("a value that %s can hold", type),
+				   "Point these connections to another entry, or change its slug or auth_type.");
+	return true;
+}
+
+void
+crd_check_way_back_rows(CrdReport *report)
+{
+	CrdWayBackCounts *counts;
+	bool		misfits;
+
+	if (!crd_crosses(report, 4))
+	{
+		crd_report_put(report, CRD_OK, "the legacy columns are there", "nothing to restore", NULL);
+		return;
+	}
+	counts = crd_findings_way_back_counts(report->findings);
+	if (counts->config_refuses > 0)
+		crd_report_put(report, CRD_ERROR,
+					   psprintf("%s whose config is no object, such as %s",
+								crd_count_text(counts->config_refuses, "connection"), counts->config_samples),
+					   "an object that can say the capability", "Make config of these connections an object.");
+	misfits = put_misfits(report, counts->null_labels > 0);
+	if (counts->null_labels > 0)
+		misfits |= crd_report_foreign_keys(report, CRD_LABEL);
+	if (crd_kept_by_other_key(report->findings->schema, report->findings->keepsake))
+	{
+		misfits = true;
+		crd_report_put(report, CRD_ERROR,
+					   psprintf("primary key %s", report->findings->schema->key),
+					   psprintf("primary key %s, by which types were kept", report->findings->keepsake->key),
+					   "Put that primary key back for the time of the rollback.");
+	}
+	if (counts->null_labels > 0)
+		crd_report_put(report, CRD_WARNING, psprintf("%s with label NULL", crd_count_text(counts->null_labels, "connection")),
+					   "a name for each", "The name becomes empty, and the label NULL again when step 4 is applied again.");
+	if (counts->config_changes > counts->config_refuses)
+		crd_report_put(report, CRD_WARNING,
+					   psprintf("%s whose config does not say the capability",
+								crd_count_text(counts->config_changes - counts->config_refuses, "connection")),
+					   "config that maps to the available connection", "The capability is set in config.");
+	if (counts->type_unknown > 0)
+		crd_report_put(report, CRD_WARNING, psprintf("%s whose type is not known", crd_count_text(counts->type_unknown, "connection")),
+					   "a type from before step 4", "The type becomes the auth_type of the available connection.");
+	if (counts->config_changes == 0 && counts->null_labels == 0 && counts->type_unknown == 0 && !misfits)
+		crd_report_put(report, CRD_OK, crd_count_text(counts->total, "connection"), "all legacy values known", NULL);
+}
+
+/* Report rows that break a constraint on the way back; whether there are any. */
+static bool
+put_violations(CrdReport *report, const CrdKeptStatement *kept, bool there_now)
+{
+	CrdFindings *findings = report->findings;
+	const char *keys = crd_way_back_violations(findings->schema, findings->keepsake,
+											   crd_findings_way_back(findings), kept,
+											   there_now);
+
+	if (keys == NULL)
+		return false;
+	crd_report_put(report, CRD_ERROR,
+				   psprintf("connections that would violate \"%s\", such as %s", kept->constraint, keys),
+				   "rows that the constraint allows",
+				   "Change these connections so that label, provider and type fit the constraint, then roll back.");
+	return true;
+}
+
+void
+crd_check_way_back_constraints(CrdReport *report)
+{
+	CrdFindings *findings = report->findings;
+	CrdWayBackCounts *counts;
+	List	   *enforced;
+	ListCell   *lc;
+	bool		fine = true;
+
+	if (!crd_crosses(report, 4))
+	{
+		crd_report_put(report, CRD_OK, "the legacy columns are there", "nothing to restore", NULL);
+		return;
+	}
+	counts = crd_findings_way_back_counts(findings);
+	foreach(lc, report->rows)
+	{
+		CrdReportRow *row = lfirst(lc);
+
+		if (row->status == CRD_ERROR && strcmp(row->check_name, "rows_on_the_way_back") == 0)
+		{
+			crd_report_put(report, CRD_WARNING, "not checked", "a check of this", "Correct the errors above first.");
+			return;
+		}
+	}
+	foreach(lc, findings->keepsake->statements[4])
+		if (crd_checks_rows(lfirst(lc)))
+		fine &= !put_violations(report, lfirst(lc), false);
+	enforced = NIL;
+	if (counts->null_labels > 0)
+		enforced = list_concat(enforced, crd_enforced(findings->schema, CRD_LABEL));
+	if (counts->config_changes > 0)
+		enforced = list_concat(enforced, crd_enforced(findings->schema, CRD_CONFIG));
+	foreach(lc, enforced)
+		fine &= !put_violations(report, lfirst(lc), true);
+	if (fine)
+		crd_report_put(report, CRD_OK, "no violation", "rows that the old constraints allow", NULL);
+}
