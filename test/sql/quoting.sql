@@ -113,6 +113,26 @@ SELECT * FROM differing;
 (SELECT '-', * FROM definitions_before EXCEPT ALL SELECT '-', * FROM definitions)
 UNION ALL (SELECT '+', * FROM definitions EXCEPT ALL SELECT '+', * FROM definitions_before);
 
+-- Nor do they where what was kept under them is read without them, or the other way round.
+SET standard_conforming_strings = off;
+SET quote_all_identifiers = on;
+SET array_nulls = off;
+SELECT connections_migrate(4);
+RESET ALL;
+SET client_min_messages = warning;
+SELECT connections_rollback(0);
+SELECT connections_migrate(4);
+SET standard_conforming_strings = off;
+SET backslash_quote = off;
+SET quote_all_identifiers = on;
+SET array_nulls = off;
+SELECT connections_rollback(0);
+RESET ALL;
+SET client_min_messages = warning;
+SELECT * FROM differing;
+(SELECT '-', * FROM definitions_before EXCEPT ALL SELECT '-', * FROM definitions)
+UNION ALL (SELECT '+', * FROM definitions EXCEPT ALL SELECT '+', * FROM definitions_before);
+
 -- the overrides of the seed
 SELECT connections_migrate(1);
 SELECT * FROM connections_seed_catalog('[{"slug": "gmail", "display_name": "''); DROP TABLE public.regress_crd_bystander; -- \\ %s", "icon": "$1"}]');
