@@ -58,7 +58,6 @@ static void check_transaction(const char *function);
 static void lock_tables(const CrdSchema *schema);
 static bool lock_without_queueing(const CrdSchema *schema);
 static bool lock_with_timeout(const CrdSchema *schema);
-static void set_local(const char *name, int value);
 static void pause_before_retry(int milliseconds);
 static const char *blockers(const CrdSchema *schema);
 static void execute(const CrdSchema *schema, const List *actions);
@@ -179,9 +178,10 @@ migrate_to(int target, bool up)
 	from = schema->version;
 
 	guc_level = NewGUCNestLevel();
-	set_local("lock_timeout", crd_lock_timeout);
+	crd_set_local("lock_timeout", psprintf("%d", crd_lock_timeout));
 	if (maintenance_work_mem < MAINTENANCE_WORK_MEM)
-		set_local("maintenance_work_mem", MAINTENANCE_WORK_MEM);
+		crd_set_local("maintenance_work_mem",
+					  psprintf("%d", MAINTENANCE_WORK_MEM));
 	execute(schema, crd_plan_preface(schema, target));
 	for (CrdTable table = 0; table < CRD_NTABLES; table++)
 	{
@@ -371,7 +371,7 @@ lock_with_timeout(const CrdSchema *schema)
 		int			guc_level = NewGUCNestLevel();
 		ListCell   *lc;
 
-		set_local("lock_timeout", crd_lock_timeout);
+		crd_set_local("lock_timeout", psprintf("%d", crd_lock_timeout));
 		foreach(lc, relids)
 			LockRelationOid(lfirst_oid(lc), AccessExclusiveLock);
 		AtEOXact_GUC(false, guc_level);
@@ -397,14 +397,6 @@ lock_with_timeout(const CrdSchema *schema)
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
 	return locked;
-}
-
-/* Set a number, until the GUC nest level of the caller's ends. */
-static void
-set_local(const char *name, int value)
-{
-	(void) set_config_option(name, psprintf("%d", value), PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
 static void

@@ -72,8 +72,8 @@ typedef struct Scope
 	int			guc_level;
 } Scope;
 
-static void
-set_local(const char *name, const char *value)
+void
+crd_set_local(const char *name, const char *value)
 {
 	(void) set_config_option(name, value, PGC_SUSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
@@ -85,7 +85,7 @@ scope_enter(Scope *scope, Oid role)
 	GetUserIdAndSecContext(&scope->userid, &scope->sec_context);
 	scope->guc_level = NewGUCNestLevel();
 	for (int i = 0; i < lengthof(settings); i++)
-		set_local(settings[i].name, settings[i].value);
+		crd_set_local(settings[i].name, settings[i].value);
 	if (OidIsValid(role))
 		SetUserIdAndSecContext(role, scope->sec_context |
 							   SECURITY_RESTRICTED_OPERATION);
@@ -245,7 +245,7 @@ crd_run_as_replica(Oid role, const char *sql)
 	int			guc_level = NewGUCNestLevel();
 	uint64		processed;
 
-	set_local("session_replication_role", "replica");
+	crd_set_local("session_replication_role", "replica");
 	processed = crd_run(role, sql, 0);
 	AtEOXact_GUC(false, guc_level);
 	return processed;
@@ -298,7 +298,7 @@ crd_fetch_as_application(const char *sql, int nparams,...)
 	va_list		params;
 
 	connect();
-	set_local("search_path", "pg_catalog, pg_temp");
+	crd_set_local("search_path", "pg_catalog, pg_temp");
 	va_start(params, nparams);
 	execute(sql, nparams, params);
 	va_end(params);

@@ -75,6 +75,12 @@ extern void crd_stream(Oid role, const char *sql, CrdRowsCallback callback,
  */
 extern CrdRows *crd_fetch_as_application(const char *sql, int nparams,...);
 
+/*
+ * Change a setting, whoever the caller is, until the GUC nest level ends that
+ * the caller has opened.
+ */
+extern void crd_set_local(const char *name, const char *value);
+
 /* The role that owns this extension. */
 extern Oid	crd_extension_owner(void);
 
