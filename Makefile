@@ -13,7 +13,12 @@ OBJS = \
 	src/checks.o \
 	src/plan.o \
 	src/keepsake.o \
+	src/plan_online.o \
+	src/lock.o \
 	src/atomic.o \
+	src/online.o \
+	src/backfill.o \
+	src/worker.o \
 	src/bridge.o \
 	src/ledger.o \
 	src/seed.o \

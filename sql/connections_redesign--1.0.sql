@@ -34,6 +34,40 @@ CREATE TABLE connections_redesign.ledger (
 );
 COMMENT ON TABLE connections_redesign.ledger IS 'what was done, append only; read it as connections_redesign.history';
 
+CREATE TABLE connections_redesign.online_run (
+	run_id pg_catalog.int8 NOT NULL,
+	pid pg_catalog.int4 NOT NULL,
+	step pg_catalog.int4 NOT NULL,
+	migration pg_catalog.text NOT NULL,
+	direction pg_catalog.text NOT NULL CHECK (direction OPERATOR(pg_catalog.=) ANY (ARRAY['up', 'down'])),
+	started_at pg_catalog.timestamptz NOT NULL,
+	applied_by pg_catalog.text NOT NULL,
+	phase pg_catalog.text,
+	phase_started_at pg_catalog.timestamptz,
+	updated_at pg_catalog.timestamptz,
+	walked pg_catalog.bool NOT NULL DEFAULT false,
+	relation pg_catalog.oid,
+	filenode pg_catalog.oid,
+	system_identifier pg_catalog.int8,
+	block pg_catalog.int8,
+	blocks_done pg_catalog.int8,
+	blocks_before pg_catalog.int8,
+	blocks_total pg_catalog.int8,
+	rows_done pg_catalog.int8 NOT NULL DEFAULT 0,
+	rows_before pg_catalog.int8 NOT NULL DEFAULT 0,
+	hot_rows pg_catalog.int8 NOT NULL DEFAULT 0,
+	row_count pg_catalog.int8,
+	waiting_for pg_catalog.text,
+	worker_pid pg_catalog.int4
+);
+CREATE UNIQUE INDEX online_run_is_one ON connections_redesign.online_run ((true));
+COMMENT ON TABLE connections_redesign.online_run IS 'the step that an online run is at, in flight or interrupted, and how far the walk over the table has come; one row at most';
+
+CREATE TABLE connections_redesign.paused (
+	run_id pg_catalog.int8 PRIMARY KEY
+);
+COMMENT ON TABLE connections_redesign.paused IS 'the online run that connections_pause() has stopped';
+
 --
 -- The keepsake: what a rollback needs
 --
@@ -88,6 +122,8 @@ COMMENT ON TABLE connections_redesign.kept_key IS 'the primary key of connection
 SELECT pg_catalog.pg_extension_config_dump('connections_redesign.run_id', '');
 SELECT pg_catalog.pg_extension_config_dump('connections_redesign.ledger', '');
 SELECT pg_catalog.pg_extension_config_dump('connections_redesign.ledger_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('connections_redesign.online_run', '');
+SELECT pg_catalog.pg_extension_config_dump('connections_redesign.paused', '');
 SELECT pg_catalog.pg_extension_config_dump('connections_redesign.kept_ddl', '');
 SELECT pg_catalog.pg_extension_config_dump('connections_redesign.kept_catalog', '');
 SELECT pg_catalog.pg_extension_config_dump('connections_redesign.kept_type_dictionary', '');
@@ -96,13 +132,28 @@ SELECT pg_catalog.pg_extension_config_dump('connections_redesign.kept_null_label
 SELECT pg_catalog.pg_extension_config_dump('connections_redesign.kept_key', '');
 
 --
--- Helper functions of the statements that connections_plan() prints
+-- Helper functions of the views and of the statements that connections_plan() prints
 --
+
+CREATE FUNCTION connections_redesign.lock_holder() RETURNS pg_catalog.int4
+AS 'MODULE_PATHNAME', 'crd_lock_holder'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION connections_redesign.lock_holder() IS 'the pid of the session that is migrating or rolling back, or NULL';
 
 CREATE FUNCTION connections_redesign.bridge() RETURNS trigger
 AS 'MODULE_PATHNAME', 'crd_bridge'
 LANGUAGE C;
 COMMENT ON FUNCTION connections_redesign.bridge() IS 'trigger that fills available_connection_id from provider and config; the mapping is in its arguments';
+
+CREATE FUNCTION connections_redesign.bridge_back() RETURNS trigger
+AS 'MODULE_PATHNAME', 'crd_bridge_back'
+LANGUAGE C;
+COMMENT ON FUNCTION connections_redesign.bridge_back() IS 'trigger that fills provider, type and config''s capability while step 4 is undone online, and makes a NULL label empty';
+
+CREATE FUNCTION connections_redesign.keep_type() RETURNS trigger
+AS 'MODULE_PATHNAME', 'crd_keep_type'
+LANGUAGE C;
+COMMENT ON FUNCTION connections_redesign.keep_type() IS 'trigger that keeps the type of what is written while step 4 is applied online, where it is not the one that most connections of its kind have';
 
 CREATE FUNCTION connections_redesign.capability(config pg_catalog.json) RETURNS pg_catalog.text
 AS 'MODULE_PATHNAME', 'crd_capability_of_json'
@@ -190,6 +241,26 @@ AS 'MODULE_PATHNAME', 'connections_rollback'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION connections_rollback(pg_catalog.int4) IS 'takes the database back to that version, or with NULL one step, in the caller''s transaction, and returns the version reached; errors 22023, 25001, 25006, 42P01, 42501, 55000, 55006, 55P03';
 
+CREATE PROCEDURE connections_migrate_online(step pg_catalog.int4 DEFAULT 4)
+AS 'MODULE_PATHNAME', 'connections_migrate_online'
+LANGUAGE C;
+COMMENT ON PROCEDURE connections_migrate_online(pg_catalog.int4) IS 'takes the database forward to that version while the application keeps writing; commits as it goes, and continues where an earlier call stopped; errors 22004, 22023, 25001, 25006, 42P01, 42501, 53000, 55000, 55006, 55P03';
+
+CREATE PROCEDURE connections_rollback_online(step pg_catalog.int4 DEFAULT NULL)
+AS 'MODULE_PATHNAME', 'connections_rollback_online'
+LANGUAGE C;
+COMMENT ON PROCEDURE connections_rollback_online(pg_catalog.int4) IS 'takes the database back to that version, or with NULL one step, or undoes a half-done step, while the application keeps writing; commits as it goes; errors 22023, 25001, 25006, 42P01, 42501, 53000, 55000, 55006, 55P03';
+
+CREATE FUNCTION connections_pause() RETURNS pg_catalog.bool
+AS 'MODULE_PATHNAME', 'connections_pause'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION connections_pause() IS 'stops the online run between two of its transactions, until connections_resume(); true if there is a run; error 25006';
+
+CREATE FUNCTION connections_resume() RETURNS pg_catalog.bool
+AS 'MODULE_PATHNAME', 'connections_resume'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION connections_resume() IS 'lets the online run go on; true if there is a run; error 25006';
+
 CREATE FUNCTION connections_seed_catalog(overrides pg_catalog.jsonb DEFAULT NULL)
 RETURNS TABLE (slug pg_catalog.text, action pg_catalog.text)
 AS 'MODULE_PATHNAME', 'connections_seed_catalog'
@@ -212,6 +283,10 @@ COMMENT ON FUNCTION connections_verify() IS 'whether the version that the databa
 -- Don't want these to be available to public.
 REVOKE ALL ON FUNCTION connections_migrate(pg_catalog.int4) FROM PUBLIC;
 REVOKE ALL ON FUNCTION connections_rollback(pg_catalog.int4) FROM PUBLIC;
+REVOKE ALL ON PROCEDURE connections_migrate_online(pg_catalog.int4) FROM PUBLIC;
+REVOKE ALL ON PROCEDURE connections_rollback_online(pg_catalog.int4) FROM PUBLIC;
+REVOKE ALL ON FUNCTION connections_pause() FROM PUBLIC;
+REVOKE ALL ON FUNCTION connections_resume() FROM PUBLIC;
 REVOKE ALL ON FUNCTION connections_seed_catalog(pg_catalog.jsonb) FROM PUBLIC;
 
 CREATE VIEW connections_redesign.history AS
@@ -220,3 +295,27 @@ SELECT id, run_id, step, migration, direction, mode, state, row_count,
 FROM connections_redesign.ledger;
 COMMENT ON VIEW connections_redesign.history IS 'what was done, in the order of id; a failed atomic run leaves no row';
 GRANT SELECT ON connections_redesign.history TO PUBLIC;
+
+-- Who waits cannot write, so what is waited for is looked up by who looks.
+CREATE VIEW connections_redesign.progress AS
+SELECT r.run_id, r.pid, r.step, r.migration, r.direction, r.phase, r.blocks_done, r.blocks_total, r.rows_done,
+	pg_catalog.round((r.rows OPERATOR(pg_catalog./) nullif(r.seconds, 0))::pg_catalog.numeric, 1) AS rows_per_second,
+	pg_catalog.round(r.hot_rows::pg_catalog.numeric OPERATOR(pg_catalog./) nullif(r.rows_done, 0), 3) AS hot_share,
+	pg_catalog.make_interval(secs => pg_catalog.ceil(r.seconds OPERATOR(pg_catalog.*) (r.blocks_total OPERATOR(pg_catalog.-) r.blocks_done) OPERATOR(pg_catalog./) nullif(r.blocks, 0))) AS eta,
+	coalesce(r.waiting_for, CASE WHEN pg_catalog.cardinality(r.blockers) OPERATOR(pg_catalog.>) 0 THEN 'a lock' END) AS waiting_for,
+	nullif(r.blockers, '{}') AS waiting_on,
+	pg_catalog.format('[%s] %s %%', pg_catalog.rpad(pg_catalog.repeat('#', pg_catalog.floor(30 OPERATOR(pg_catalog.*) r.share)::pg_catalog.int4), 30, '.'),
+		pg_catalog.floor(100 OPERATOR(pg_catalog.*) r.share)) AS bar,
+	r.started_at, r.updated_at
+FROM (
+	SELECT *,
+		rows_done OPERATOR(pg_catalog.-) rows_before AS rows,
+		(blocks_done OPERATOR(pg_catalog.-) blocks_before)::pg_catalog.float8 AS blocks,
+		least(blocks_done::pg_catalog.float8 OPERATOR(pg_catalog./) nullif(blocks_total, 0), 1) AS share,
+		extract(epoch FROM pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) phase_started_at)::pg_catalog.float8 AS seconds,
+		pg_catalog.pg_blocking_pids(pid) OPERATOR(pg_catalog.||) coalesce(pg_catalog.pg_blocking_pids(worker_pid), '{}') AS blockers
+	FROM connections_redesign.online_run
+	WHERE pid OPERATOR(pg_catalog.=) connections_redesign.lock_holder()
+) r;
+COMMENT ON VIEW connections_redesign.progress IS 'the online run in flight: where it is, how fast, what it waits for and on whom; rows_per_second, eta and bar are of the phase; no row without a run';
+GRANT SELECT ON connections_redesign.progress TO PUBLIC;

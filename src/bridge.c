@@ -1,63 +1,136 @@
 /*-------------------------------------------------------------------------
  *
  * bridge.c
- *	  The trigger that keeps available_connection_id right while the old
- *	  application still writes provider and type.
+ *	  The triggers that keep both shapes of a row right while two versions of
+ *	  the application are in use, and the same for the rows that are there.
  *
- * BEFORE INSERT OR UPDATE FOR EACH ROW, without a column list, ENABLE ALWAYS.
- * It sets available_connection_id when it is NULL, or on UPDATE when what the
- * row maps to has changed and the id has not.  A value that the writer gives
- * stands.  What maps to nothing gives NULL, which version 2 allows and NOT
- * NULL refuses from version 3 on.
+ * All that a trigger needs stands in its arguments, so it reads no table of
+ * the user's and runs with the writer's privileges whoever that is.  They are
+ * ENABLE ALWAYS, as replication and restores write, too.  They never raise an
+ * error of their own: where they do not understand their table, they leave the
+ * row alone.
  *
- * The mapping stands in the trigger's arguments, three for each entry
- * (provider, capability or empty, id), so it reads no table and runs with the
- * writer's privileges whoever that is.  It never raises an error of its own in
- * a trigger: where it does not understand its table, it leaves the row alone.
+ * The bridge, BEFORE INSERT OR UPDATE, without a column list, is there from
+ * step 2 to step 4.  It sets available_connection_id when it is NULL, or on
+ * UPDATE when what the row maps to has changed and the id has not.  A value
+ * that the writer gives stands.  What maps to nothing gives NULL, which version
+ * 2 allows and NOT NULL refuses from version 3 on.  Its arguments are three for
+ * each entry: provider, capability or empty, id.
+ *
+ * The bridge back is its inverse, for the time in which step 4 is undone
+ * online.  Its arguments are whether there are exceptions to the dictionary of
+ * types, then four for each entry: id, provider, capability or empty, and the
+ * type with '=' before it, or empty for NULL.
+ *
+ * The type keeper, AFTER INSERT OR UPDATE OR DELETE, keeps the exceptions to
+ * that dictionary while step 4 is applied online; its arguments are the
+ * dictionary, id and type with '=' before it or empty.  It is an AFTER trigger,
+ * as what BEFORE triggers see may not come to be (ON CONFLICT DO NOTHING).
+ *
+ * A filler does to rows that are there what the bridge on their table does to
+ * those that are written, from the same arguments.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/relation.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "funcapi.h"
 #include "lib/stringinfo.h"
+#include "parser/parse_coerce.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 
 #include "bridge.h"
+#include "compat.h"
 #include "mapping.h"
+#include "sql.h"
 
 PG_FUNCTION_INFO_V1(crd_bridge);
+PG_FUNCTION_INFO_V1(crd_bridge_back);
+PG_FUNCTION_INFO_V1(crd_keep_type);
 
-/* What the arguments say, for the table that the trigger is on */
-typedef struct Bridge
+/* How a column reads as text: like column::text */
+typedef struct Column
 {
-	int			provider;		/* attribute numbers */
+	int			attnum;			/* 0 where it is not there */
+	Oid			type;			/* below all domains */
+	FmgrInfo	to_text;
+	bool		is_text;		/* needs no function */
+	bool		cast;			/* to_text gives a text, not a C string */
+} Column;
+
+/* One entry of the catalog, as the arguments tell it */
+typedef struct Entry
+{
+	Datum		id;
+	const char *id_text;
+	const char *provider;
+	const char *capability;		/* or NULL */
+	const char *type;			/* or NULL */
+} Entry;
+
+struct CrdFiller
+{
+	CrdFill		fill;
+	MemoryContext context;
+
+	Column		provider;
+	Column		type;
+	Column		label;
 	int			config;
-	int			id;
-	FmgrInfo	provider_out;
-	bool		provider_blank_padded;
 	Oid			config_type;
+	int			id;
 	int16		id_length;
 	bool		id_by_value;
-	int			nentries;
-	struct
-	{
-		const char *provider;
-		const char *capability; /* or NULL */
-		Datum		id;
-	}			entries[FLEXIBLE_ARRAY_MEMBER];
-} Bridge;
 
-static Bridge *bridge_open(FunctionCallInfo fcinfo);
-static Datum map_row(Bridge *bridge, HeapTuple tuple, TupleDesc desc,
-					 bool *isnull);
+	int			nkeys;			/* columns of the primary key */
+	Column	   *keys;
+	TupleDesc	key_desc;
+
+	bool		exceptions;		/* there are some to the dictionary */
+	struct bloom_filter *filter;
+	List	   *null_labels;	/* of char *, keys to be kept */
+
+	int			nentries;
+	Entry	   *entries;
+};
+
+static CrdFiller *open_filler(Relation rel, const Trigger *trigger,
+							  CrdFill fill, MemoryContext context);
+static CrdFiller *filler_of_trigger(FunctionCallInfo fcinfo, CrdFill fill,
+									int timing);
+static void open_column(Column *column, TupleDesc desc, int attnum);
+static void open_key(CrdFiller *filler, Relation rel);
+static char *column_text(Column *column, HeapTuple tuple, TupleDesc desc);
+static char *key_text(CrdFiller *filler, HeapTuple tuple, TupleDesc desc);
+static Datum column_value(TupleDesc desc, int attnum, const char *value);
+static const Entry *entry_of_legacy(CrdFiller *filler, HeapTuple tuple,
+									TupleDesc desc);
+static const Entry *entry_of_id(CrdFiller *filler, HeapTuple tuple,
+								TupleDesc desc);
+static bool same_id(CrdFiller *filler, HeapTuple a, HeapTuple b,
+					TupleDesc desc);
+static HeapTuple fill_id(CrdFiller *filler, HeapTuple tuple, HeapTuple old,
+						 TupleDesc desc);
+static HeapTuple fill_legacy(CrdFiller *filler, HeapTuple tuple, HeapTuple old,
+							 TupleDesc desc);
+static HeapTuple fill_null_label(CrdFiller *filler, HeapTuple tuple,
+								 TupleDesc desc);
+static bool is_exception(CrdFiller *filler, HeapTuple tuple, TupleDesc desc);
+
+
+/* The triggers' DDL */
 
 char *
 crd_bridge_ddl(const CrdSchema *schema)
@@ -81,153 +154,579 @@ crd_bridge_ddl(const CrdSchema *schema)
 	return buf.data;
 }
 
+/* A type as an argument, which cannot be NULL. */
+static char *
+type_argument(const char *type)
+{
+	return quote_literal_cstr(type ? psprintf("=%s", type) : "");
+}
+
+char *
+crd_bridge_back_ddl(const CrdSchema *schema, const CrdWayBack *way,
+					bool exceptions)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "CREATE TRIGGER %s BEFORE INSERT OR UPDATE ON connections.connections"
+					 " FOR EACH ROW EXECUTE FUNCTION connections_redesign.bridge_back(%s",
+					 quote_identifier(CRD_BRIDGE_BACK_TRIGGER),
+					 exceptions ? "'exceptions'" : "''");
+	for (int i = 0; i < schema->nrows; i++)
+	{
+		const CrdCatalogRow *row = &schema->rows[i];
+
+		appendStringInfo(&buf, ", %s, %s, %s, %s",
+						 quote_literal_cstr(row->id),
+						 quote_literal_cstr(row->provider),
+						 quote_literal_cstr(row->capability ? row->capability : ""),
+						 type_argument(way->types[i]));
+	}
+	appendStringInfoChar(&buf, ')');
+	return buf.data;
+}
+
+char *
+crd_type_keeper_ddl(const CrdSchema *schema, const List *dictionary)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "CREATE TRIGGER %s AFTER INSERT OR UPDATE OR DELETE ON connections.connections"
+					 " FOR EACH ROW EXECUTE FUNCTION connections_redesign.keep_type(",
+					 quote_identifier(CRD_TYPE_KEEPER_TRIGGER));
+	foreach(lc, dictionary)
+	{
+		const CrdKeptType *kept = lfirst(lc);
+
+		appendStringInfo(&buf, "%s%s, %s", foreach_current_index(lc) ? ", " : "",
+						 quote_literal_cstr(kept->id),
+						 type_argument(kept->type));
+	}
+	appendStringInfoChar(&buf, ')');
+	return buf.data;
+}
+
+
+/* The triggers */
+
 /*
- * The trigger function.
+ * connections_redesign.bridge()
  */
 Datum
 crd_bridge(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
-	TupleDesc	desc;
-	HeapTuple	tuple;
-	Bridge	   *bridge;
-	Datum		id;
-	Datum		new_id;
-	bool		isnull;
-	bool		new_isnull;
+	CrdFiller  *filler = filler_of_trigger(fcinfo, CRD_FILL_ID, TRIGGER_EVENT_BEFORE);
+	bool		update = TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event);
+	HeapTuple	tuple = update ? trigdata->tg_newtuple : trigdata->tg_trigtuple;
+	HeapTuple	filled = NULL;
 
-	if (!CALLED_AS_TRIGGER(fcinfo) ||
-		!TRIGGER_FIRED_BEFORE(trigdata->tg_event) ||
-		!TRIGGER_FIRED_FOR_ROW(trigdata->tg_event) ||
-		TRIGGER_FIRED_BY_DELETE(trigdata->tg_event))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"bridge\" was not called as a BEFORE INSERT OR UPDATE FOR EACH ROW trigger")));
-
-	desc = RelationGetDescr(trigdata->tg_relation);
-	tuple = TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) ?
-		trigdata->tg_newtuple : trigdata->tg_trigtuple;
-	bridge = bridge_open(fcinfo);
-	if (bridge->nentries == 0)
-		return PointerGetDatum(tuple);
-
-	new_id = map_row(bridge, tuple, desc, &new_isnull);
-	id = heap_getattr(tuple, bridge->id, desc, &isnull);
-	if (!isnull)
-	{
-		HeapTuple	old = trigdata->tg_trigtuple;
-		Datum		old_id;
-		bool		old_isnull;
-
-		if (!TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
-			return PointerGetDatum(tuple);
-		old_id = heap_getattr(old, bridge->id, desc, &old_isnull);
-		if (old_isnull || !datumIsEqual(id, old_id, bridge->id_by_value,
-										bridge->id_length))
-			return PointerGetDatum(tuple);
-		old_id = map_row(bridge, old, desc, &old_isnull);
-		if (old_isnull == new_isnull &&
-			(old_isnull || datumIsEqual(old_id, new_id, bridge->id_by_value,
-										bridge->id_length)))
-			return PointerGetDatum(tuple);
-	}
-	else if (new_isnull)
-		return PointerGetDatum(tuple);
-
-	return PointerGetDatum(heap_modify_tuple_by_cols(tuple, desc, 1, &bridge->id,
-													 &new_id, &new_isnull));
+	if (filler->nentries > 0)
+		filled = fill_id(filler, tuple, update ? trigdata->tg_trigtuple : NULL,
+						 RelationGetDescr(trigdata->tg_relation));
+	return PointerGetDatum(filled ? filled : tuple);
 }
 
 /*
- * Read the arguments, once for a statement.  No entries where the table has not
- * the columns.
+ * connections_redesign.bridge_back()
  */
-static Bridge *
-bridge_open(FunctionCallInfo fcinfo)
+Datum
+crd_bridge_back(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
-	Trigger    *trigger = trigdata->tg_trigger;
-	TupleDesc	desc = RelationGetDescr(trigdata->tg_relation);
-	MemoryContext old;
-	Bridge	   *bridge = fcinfo->flinfo->fn_extra;
-	int			nentries = trigger->tgnargs / 3;
-	Oid			type;
-	Oid			function;
-	Oid			ioparam;
-	bool		varlena;
+	CrdFiller  *filler = filler_of_trigger(fcinfo, CRD_FILL_LEGACY, TRIGGER_EVENT_BEFORE);
+	bool		update = TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event);
+	HeapTuple	tuple = update ? trigdata->tg_newtuple : trigdata->tg_trigtuple;
+	HeapTuple	filled = NULL;
 
-	if (bridge)
-		return bridge;
-
-	old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
-	bridge = palloc0(offsetof(Bridge, entries) + sizeof(bridge->entries[0]) * nentries);
-	fcinfo->flinfo->fn_extra = bridge;
-	bridge->provider = SPI_fnumber(desc, "provider");
-	bridge->config = SPI_fnumber(desc, "config");
-	bridge->id = SPI_fnumber(desc, "available_connection_id");
-	if (bridge->config > 0)
-		bridge->config_type = getBaseType(SPI_gettypeid(desc, bridge->config));
-	if (bridge->provider > 0 && bridge->id > 0 &&
-		(bridge->config_type == JSONOID || bridge->config_type == JSONBOID))
+	if (filler->nentries > 0)
 	{
-		type = getBaseType(SPI_gettypeid(desc, bridge->provider));
-		getTypeOutputInfo(type, &function, &varlena);
-		fmgr_info_cxt(function, &bridge->provider_out, fcinfo->flinfo->fn_mcxt);
-		bridge->provider_blank_padded = type == BPCHAROID;
-		type = SPI_gettypeid(desc, bridge->id);
-		get_typlenbyval(type, &bridge->id_length, &bridge->id_by_value);
-		getTypeInputInfo(type, &function, &ioparam);
-		for (int i = 0; i < nentries; i++)
-		{
-			char	  **args = &trigger->tgargs[3 * i];
-
-			bridge->entries[i].provider = pstrdup(args[0]);
-			bridge->entries[i].capability = args[1][0] ? pstrdup(args[1]) : NULL;
-			bridge->entries[i].id = OidInputFunctionCall(function, args[2], ioparam,
-														 TupleDescAttr(desc, bridge->id - 1)->atttypmod);
-		}
-		bridge->nentries = nentries;
+		filled = fill_legacy(filler, tuple, update ? trigdata->tg_trigtuple : NULL,
+							 RelationGetDescr(trigdata->tg_relation));
+		crd_filler_flush(filler);
 	}
-	MemoryContextSwitchTo(old);
-	return bridge;
+	return PointerGetDatum(filled ? filled : tuple);
 }
 
-/* The id that a row's legacy columns map to. */
-static Datum
-map_row(Bridge *bridge, HeapTuple tuple, TupleDesc desc, bool *isnull)
+/*
+ * connections_redesign.keep_type()
+ */
+Datum
+crd_keep_type(PG_FUNCTION_ARGS)
 {
-	Datum		value;
-	char	   *provider;
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	CrdFiller  *filler = filler_of_trigger(fcinfo, CRD_FILL_LEGACY, TRIGGER_EVENT_AFTER);
+	TupleDesc	desc = RelationGetDescr(trigdata->tg_relation);
+	HeapTuple	old = TRIGGER_FIRED_BY_INSERT(trigdata->tg_event) ? NULL : trigdata->tg_trigtuple;
+	HeapTuple	new = TRIGGER_FIRED_BY_DELETE(trigdata->tg_event) ? NULL :
+	old ? trigdata->tg_newtuple : trigdata->tg_trigtuple;
+	char	   *key = NULL;
+
+	if (filler->type.attnum == 0 || filler->id <= 0 || filler->nkeys == 0)
+		return PointerGetDatum(NULL);
+
+	if (new && is_exception(filler, new, desc))
+	{
+		const char *values[3];
+		const char *const *row = values;
+		CrdRows		rows = {1, &row};
+
+		key = key_text(filler, new, desc);
+		values[0] = key;
+		values[1] = SPI_getvalue(new, desc, filler->id);
+		values[2] = column_text(&filler->type, new, desc);
+		crd_keep_exceptions(&rows, NULL);
+	}
+	if (old && is_exception(filler, old, desc) &&
+		(key == NULL || strcmp(key, key_text(filler, old, desc)) != 0))
+		crd_forget_exception(key_text(filler, old, desc));
+	return PointerGetDatum(NULL);
+}
+
+/* The filler of the trigger that is fired, made once for a statement. */
+static CrdFiller *
+filler_of_trigger(FunctionCallInfo fcinfo, CrdFill fill, int timing)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) ||
+		(trigdata->tg_event & TRIGGER_EVENT_TIMINGMASK) != timing ||
+		!TRIGGER_FIRED_FOR_ROW(trigdata->tg_event) ||
+		(timing == TRIGGER_EVENT_BEFORE && TRIGGER_FIRED_BY_DELETE(trigdata->tg_event)))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" was not called as %s FOR EACH ROW trigger",
+						get_func_name(fcinfo->flinfo->fn_oid),
+						timing == TRIGGER_EVENT_BEFORE ? "a BEFORE INSERT OR UPDATE" :
+						"an AFTER")));
+	if (fcinfo->flinfo->fn_extra == NULL)
+		fcinfo->flinfo->fn_extra = open_filler(trigdata->tg_relation,
+											   trigdata->tg_trigger, fill,
+											   fcinfo->flinfo->fn_mcxt);
+	return fcinfo->flinfo->fn_extra;
+}
+
+
+/* Filling the rows that are there */
+
+CrdFiller *
+crd_filler_open(Relation rel, CrdFill fill, MemoryContext context)
+{
+	const char *name = fill == CRD_FILL_ID ? CRD_BRIDGE_TRIGGER : CRD_BRIDGE_BACK_TRIGGER;
+	CrdFiller  *filler;
+
+	if (fill == CRD_FILL_NULL_LABELS)
+		filler = open_filler(rel, NULL, fill, context);
+	else
+	{
+		Trigger    *trigger = NULL;
+
+		for (int i = 0; rel->trigdesc && i < rel->trigdesc->numtriggers; i++)
+			if (strcmp(rel->trigdesc->triggers[i].tgname, name) == 0)
+				trigger = &rel->trigdesc->triggers[i];
+		if (trigger == NULL)
+			return NULL;
+		filler = open_filler(rel, trigger, fill, context);
+		if (filler->nentries == 0)
+			return NULL;
+	}
+	if (fill == CRD_FILL_NULL_LABELS)
+		filler->filter = crd_kept_filter(CRD_NULL_LABELS, context);
+	else if (filler->exceptions)
+		filler->filter = crd_kept_filter(CRD_EXCEPTIONS, context);
+	return filler;
+}
+
+bool
+crd_filler_wants(CrdFiller *filler, HeapTuple tuple, TupleDesc desc)
+{
+	switch (filler->fill)
+	{
+		case CRD_FILL_ID:
+			return heap_attisnull(tuple, filler->id, desc);
+		case CRD_FILL_LEGACY:
+			return heap_attisnull(tuple, filler->provider.attnum, desc) ||
+				(filler->label.attnum > 0 && heap_attisnull(tuple, filler->label.attnum, desc));
+		case CRD_FILL_NULL_LABELS:
+			return !heap_attisnull(tuple, filler->label.attnum, desc);
+	}
+	return false;
+}
+
+HeapTuple
+crd_filler_fill(CrdFiller *filler, HeapTuple tuple, TupleDesc desc)
+{
+	switch (filler->fill)
+	{
+		case CRD_FILL_ID:
+			return fill_id(filler, tuple, NULL, desc);
+		case CRD_FILL_LEGACY:
+			return fill_legacy(filler, tuple, NULL, desc);
+		case CRD_FILL_NULL_LABELS:
+			return fill_null_label(filler, tuple, desc);
+	}
+	return NULL;
+}
+
+void
+crd_filler_flush(CrdFiller *filler)
+{
+	CrdRows		rows = {list_length(filler->null_labels), NULL};
+	const char ***row;
+
+	if (rows.nrows == 0)
+		return;
+	row = palloc(sizeof(*row) * rows.nrows);
+	for (int i = 0; i < rows.nrows; i++)
+	{
+		row[i] = palloc(sizeof(char *));
+		row[i][0] = list_nth(filler->null_labels, i);
+	}
+	rows.row = (const char *const *const *) row;
+	crd_keep_null_labels(&rows, NULL);
+	list_free_deep(filler->null_labels);
+	filler->null_labels = NIL;
+}
+
+
+/* Reading a table's columns, and a trigger's arguments */
+
+static CrdFiller *
+open_filler(Relation rel, const Trigger *trigger, CrdFill fill,
+			MemoryContext context)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+	TupleDesc	desc = RelationGetDescr(rel);
+	CrdFiller  *filler = palloc0(sizeof(CrdFiller));
+	bool		keeper = trigger && strcmp(trigger->tgname, CRD_TYPE_KEEPER_TRIGGER) == 0;
+	int			skip = fill == CRD_FILL_LEGACY && !keeper ? 1 : 0;
+	int			width = fill == CRD_FILL_ID ? 3 : keeper ? 2 : 4;
+	bool		usable;
+
+	filler->fill = fill;
+	filler->context = context;
+	open_column(&filler->provider, desc, SPI_fnumber(desc, "provider"));
+	open_column(&filler->type, desc, SPI_fnumber(desc, "type"));
+	open_column(&filler->label, desc, SPI_fnumber(desc, "label"));
+	filler->config = SPI_fnumber(desc, "config");
+	if (filler->config > 0)
+		filler->config_type = getBaseType(SPI_gettypeid(desc, filler->config));
+	filler->id = SPI_fnumber(desc, "available_connection_id");
+	if (fill != CRD_FILL_ID)
+		open_key(filler, rel);
+
+	usable = filler->id > 0 &&
+		(filler->config_type == JSONOID || filler->config_type == JSONBOID) &&
+		(filler->provider.attnum > 0 || keeper) &&
+		(fill == CRD_FILL_ID || (filler->type.attnum > 0 && filler->nkeys > 0));
+	if (trigger && usable)
+	{
+		Oid			type = SPI_gettypeid(desc, filler->id);
+		int			nentries = (trigger->tgnargs - skip) / width;
+		Oid			input;
+		Oid			ioparam;
+
+		get_typlenbyval(type, &filler->id_length, &filler->id_by_value);
+		getTypeInputInfo(type, &input, &ioparam);
+		filler->exceptions = skip && trigger->tgargs[0][0];
+		filler->entries = palloc0(sizeof(Entry) * Max(nentries, 1));
+		for (int i = 0; i < nentries; i++)
+		{
+			char	  **args = &trigger->tgargs[skip + width * i];
+			Entry	   *entry = &filler->entries[i];
+			const char *provider = fill == CRD_FILL_ID ? args[0] : args[1];
+			const char *capability = fill == CRD_FILL_ID ? args[1] : keeper ? "" : args[2];
+			const char *kept_type = fill == CRD_FILL_ID ? "" : args[width - 1];
+
+			entry->id_text = pstrdup(fill == CRD_FILL_ID ? args[2] : args[0]);
+			entry->id = OidInputFunctionCall(input, unconstify(char *, entry->id_text), ioparam,
+											 TupleDescAttr(desc, filler->id - 1)->atttypmod);
+			entry->provider = keeper ? NULL : pstrdup(provider);
+			entry->capability = capability[0] ? pstrdup(capability) : NULL;
+			entry->type = kept_type[0] ? pstrdup(kept_type + 1) : NULL;
+		}
+		filler->nentries = nentries;
+	}
+	MemoryContextSwitchTo(old);
+	return filler;
+}
+
+static void
+open_column(Column *column, TupleDesc desc, int attnum)
+{
+	Oid			function = InvalidOid;
+	bool		varlena;
+
+	if (attnum <= 0)
+		return;
+	column->attnum = attnum;
+	column->type = getBaseType(SPI_gettypeid(desc, attnum));
+	switch (find_coercion_pathway(TEXTOID, column->type, COERCION_EXPLICIT, &function))
+	{
+		case COERCION_PATH_RELABELTYPE:
+			column->is_text = true;
+			return;
+		case COERCION_PATH_FUNC:
+			column->cast = get_func_nargs(function) == 1;
+			break;
+		default:
+			break;
+	}
+	if (!column->cast)
+		getTypeOutputInfo(column->type, &function, &varlena);
+	fmgr_info(function, &column->to_text);
+}
+
+/* The columns of the primary key, as the keepsake knows a row by them. */
+static void
+open_key(CrdFiller *filler, Relation rel)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	Oid			indexid = RelationGetPrimaryKeyIndex(rel, false);
+	Relation	index;
+
+	if (!OidIsValid(indexid))
+		return;
+	index = index_open(indexid, AccessShareLock);
+	filler->nkeys = IndexRelationGetNumberOfKeyAttributes(index);
+	filler->keys = palloc0(sizeof(Column) * filler->nkeys);
+	for (int i = 0; i < filler->nkeys; i++)
+		open_column(&filler->keys[i], desc, index->rd_index->indkey.values[i]);
+	if (filler->nkeys > 1)
+	{
+		filler->key_desc = CreateTemplateTupleDesc(filler->nkeys);
+		for (int i = 0; i < filler->nkeys; i++)
+		{
+			Form_pg_attribute att = TupleDescAttr(desc, filler->keys[i].attnum - 1);
+
+			TupleDescInitEntry(filler->key_desc, i + 1, NULL, att->atttypid,
+							   att->atttypmod, 0);
+		}
+		filler->key_desc = BlessTupleDesc(filler->key_desc);
+	}
+	index_close(index, AccessShareLock);
+}
+
+/* The column as text, or NULL. */
+static char *
+column_text(Column *column, HeapTuple tuple, TupleDesc desc)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tuple, column->attnum, desc, &isnull);
+
+	if (isnull)
+		return NULL;
+	if (column->is_text)
+		return TextDatumGetCString(value);
+	if (column->cast)
+		return TextDatumGetCString(FunctionCall1(&column->to_text, value));
+	return OutputFunctionCall(&column->to_text, value);
+}
+
+/* The row's key as schema.c's expression gives it. */
+static char *
+key_text(CrdFiller *filler, HeapTuple tuple, TupleDesc desc)
+{
+	Datum	   *values;
+	bool	   *nulls;
+
+	if (filler->nkeys == 1)
+		return column_text(&filler->keys[0], tuple, desc);
+	values = palloc(sizeof(Datum) * filler->nkeys);
+	nulls = palloc(sizeof(bool) * filler->nkeys);
+	for (int i = 0; i < filler->nkeys; i++)
+		values[i] = heap_getattr(tuple, filler->keys[i].attnum, desc, &nulls[i]);
+	return OidOutputFunctionCall(F_RECORD_OUT,
+								 HeapTupleGetDatum(heap_form_tuple(filler->key_desc, values, nulls)));
+}
+
+/* A text as a value of the column's type. */
+static Datum
+column_value(TupleDesc desc, int attnum, const char *value)
+{
+	Oid			function;
+	Oid			ioparam;
+
+	getTypeInputInfo(SPI_gettypeid(desc, attnum), &function, &ioparam);
+	return OidInputFunctionCall(function, unconstify(char *, value), ioparam,
+								TupleDescAttr(desc, attnum - 1)->atttypmod);
+}
+
+
+/* What a row should be */
+
+/* The entry that a row's legacy columns map to, or NULL. */
+static const Entry *
+entry_of_legacy(CrdFiller *filler, HeapTuple tuple, TupleDesc desc)
+{
+	char	   *provider = column_text(&filler->provider, tuple, desc);
 	char	   *capability = NULL;
 	bool		read = false;	/* capability has been read */
 
-	value = heap_getattr(tuple, bridge->provider, desc, isnull);
-	if (*isnull)
-		return (Datum) 0;
-	provider = OutputFunctionCall(&bridge->provider_out, value);
-	if (bridge->provider_blank_padded)
-		for (char *p = provider + strlen(provider); p > provider && p[-1] == ' '; p--)
-			p[-1] = '\0';
-
-	*isnull = false;
-	for (int i = 0; i < bridge->nentries; i++)
+	if (provider == NULL)
+		return NULL;
+	for (int i = 0; i < filler->nentries; i++)
 	{
-		if (strcmp(bridge->entries[i].provider, provider) != 0)
+		const Entry *entry = &filler->entries[i];
+
+		if (strcmp(entry->provider, provider) != 0)
 			continue;
-		if (bridge->entries[i].capability == NULL)
-			return bridge->entries[i].id;
+		if (entry->capability == NULL)
+			return entry;
 		if (!read)
 		{
-			bool		config_isnull;
+			bool		isnull;
+			Datum		config = heap_getattr(tuple, filler->config, desc, &isnull);
 
-			value = heap_getattr(tuple, bridge->config, desc, &config_isnull);
-			if (!config_isnull)
-				capability = crd_capability(bridge->config_type, value);
+			if (!isnull)
+				capability = crd_capability(filler->config_type, config);
 			read = true;
 		}
-		if (capability && strcmp(bridge->entries[i].capability, capability) == 0)
-			return bridge->entries[i].id;
+		if (capability && strcmp(entry->capability, capability) == 0)
+			return entry;
 	}
-	*isnull = true;
-	return (Datum) 0;
+	return NULL;
+}
+
+/* The entry that a row points to, or NULL. */
+static const Entry *
+entry_of_id(CrdFiller *filler, HeapTuple tuple, TupleDesc desc)
+{
+	bool		isnull;
+	Datum		id = heap_getattr(tuple, filler->id, desc, &isnull);
+
+	for (int i = 0; !isnull && i < filler->nentries; i++)
+		if (datumIsEqual(filler->entries[i].id, id, filler->id_by_value,
+						 filler->id_length))
+			return &filler->entries[i];
+	return NULL;
+}
+
+/* Whether two rows point to the same entry. */
+static bool
+same_id(CrdFiller *filler, HeapTuple a, HeapTuple b, TupleDesc desc)
+{
+	bool		a_isnull;
+	bool		b_isnull;
+	Datum		a_id = heap_getattr(a, filler->id, desc, &a_isnull);
+	Datum		b_id = heap_getattr(b, filler->id, desc, &b_isnull);
+
+	return a_isnull == b_isnull &&
+		(a_isnull || datumIsEqual(a_id, b_id, filler->id_by_value, filler->id_length));
+}
+
+/*
+ * The row with its available_connection_id, or NULL to leave it as it is; "old"
+ * is what an UPDATE found, or NULL.
+ */
+static HeapTuple
+fill_id(CrdFiller *filler, HeapTuple tuple, HeapTuple old, TupleDesc desc)
+{
+	const Entry *entry;
+	bool		isnull;
+	Datum		id;
+
+	(void) heap_getattr(tuple, filler->id, desc, &isnull);
+	if (!isnull && (old == NULL || !same_id(filler, old, tuple, desc)))
+		return NULL;
+	entry = entry_of_legacy(filler, tuple, desc);
+	if (isnull ? entry == NULL : entry == entry_of_legacy(filler, old, desc))
+		return NULL;
+	isnull = entry == NULL;
+	id = isnull ? (Datum) 0 : entry->id;
+	return heap_modify_tuple_by_cols(tuple, desc, 1, &filler->id, &id, &isnull);
+}
+
+/*
+ * The row with provider, type and a config that say what it points to, and with
+ * an empty label where that is NULL; NULL to leave it as it is.
+ */
+static HeapTuple
+fill_legacy(CrdFiller *filler, HeapTuple tuple, HeapTuple old, TupleDesc desc)
+{
+	const Entry *entry = entry_of_id(filler, tuple, desc);
+	bool		moved = old && !same_id(filler, old, tuple, desc);
+	int			columns[4];
+	Datum		values[4];
+	bool		nulls[4] = {false};
+	int			ncolumns = 0;
+	bool		isnull;
+	char	   *provider = column_text(&filler->provider, tuple, desc);
+	char	   *type = column_text(&filler->type, tuple, desc);
+
+	if (entry && (provider == NULL || moved))
+	{
+		const char *kept = entry->type;
+
+		if (provider == NULL || strcmp(provider, entry->provider) != 0)
+		{
+			columns[ncolumns] = filler->provider.attnum;
+			values[ncolumns++] = column_value(desc, filler->provider.attnum, entry->provider);
+		}
+		if (filler->exceptions)
+			(void) crd_find_exception(filler->filter, key_text(filler, tuple, desc),
+									  entry->id_text, &kept);
+		if (type == NULL || moved)
+		{
+			columns[ncolumns] = filler->type.attnum;
+			nulls[ncolumns] = kept == NULL;
+			values[ncolumns++] = kept ? column_value(desc, filler->type.attnum, kept) : (Datum) 0;
+		}
+	}
+	if (entry && entry->capability)
+	{
+		Datum		config = heap_getattr(tuple, filler->config, desc, &isnull);
+		char	   *capability = isnull ? NULL : crd_capability(filler->config_type, config);
+
+		if ((capability == NULL || strcmp(capability, entry->capability) != 0) &&
+			crd_with_capability(filler->config_type, config, isnull,
+								entry->capability, &values[ncolumns]))
+			columns[ncolumns++] = filler->config;
+	}
+	if (filler->label.attnum > 0 &&
+		heap_attisnull(tuple, filler->label.attnum, desc))
+	{
+		MemoryContext context = MemoryContextSwitchTo(filler->context);
+
+		filler->null_labels = lappend(filler->null_labels,
+									  key_text(filler, tuple, desc));
+		MemoryContextSwitchTo(context);
+		columns[ncolumns] = filler->label.attnum;
+		values[ncolumns++] = column_value(desc, filler->label.attnum, "");
+	}
+	if (ncolumns == 0)
+		return NULL;
+	return heap_modify_tuple_by_cols(tuple, desc, ncolumns, columns, values, nulls);
+}
+
+/* The row with a NULL label, where it is empty and was NULL before. */
+static HeapTuple
+fill_null_label(CrdFiller *filler, HeapTuple tuple, TupleDesc desc)
+{
+	char	   *label = column_text(&filler->label, tuple, desc);
+	Datum		value = (Datum) 0;
+	bool		isnull = true;
+
+	if (label == NULL || label[0] != '\0' ||
+		!crd_find_null_label(filler->filter, key_text(filler, tuple, desc)))
+		return NULL;
+	return heap_modify_tuple_by_cols(tuple, desc, 1, &filler->label.attnum,
+									 &value, &isnull);
+}
+
+/* Whether the row's type is not the one that the dictionary gives its entry. */
+static bool
+is_exception(CrdFiller *filler, HeapTuple tuple, TupleDesc desc)
+{
+	const Entry *entry = entry_of_id(filler, tuple, desc);
+	char	   *type = column_text(&filler->type, tuple, desc);
+
+	if (heap_attisnull(tuple, filler->id, desc))
+		return false;
+	if (entry == NULL)
+		return true;
+	return type == NULL || entry->type == NULL ? type != entry->type :
+		strcmp(type, entry->type) != 0;
 }

@@ -587,7 +587,7 @@ check_names(CrdReport *report)
 {
 	const CrdSchema *schema = report->findings->schema;
 
-	if (schema->version < 2 && schema->has_bridge)
+	if (schema->version < 2 && schema->has_bridge && schema->unfinished_step != 2)
 		crd_report_put(report, CRD_ERROR, psprintf("a trigger %s on connections", CRD_BRIDGE_TRIGGER),
 					   "no trigger of that name", "Drop or rename the trigger.");
 	else
@@ -694,7 +694,7 @@ check_mapping(CrdReport *report)
 {
 	CrdFindings *findings = report->findings;
 	const CrdSchema *schema = findings->schema;
-	bool		has_id = crd_has_column(schema, CRD_AVAILABLE_CONNECTION_ID);
+	bool		has_id = crd_ids_filled(schema);
 	bool		id_is_lost = report->direction == BACK && crd_crosses(report, 2);
 	bool		must_match = id_is_lost || (report->direction == FORWARD && crd_crosses(report, 3) && has_id);
 	CrdCensus  *census;

@@ -15,21 +15,61 @@
 #endif
 
 /*
- * 18 put name and version into the magic block, gave pg_noreturn its name, and
- * lets the caller choose about deferrable primary keys
+ * 18 put name and version into the magic block, gave pg_noreturn its name, lets
+ * the caller choose about deferrable primary keys, and dropped PortalRun's
+ * run_once
  */
 #if PG_VERSION_NUM < 180000
+#include "tcop/pquery.h"
 #include "utils/relcache.h"
 
 #define PG_MODULE_MAGIC_EXT(...) PG_MODULE_MAGIC
 #define pg_noreturn pg_attribute_noreturn()
 #define RelationGetPrimaryKeyIndex(relation, deferrable_ok) \
 	RelationGetPrimaryKeyIndex(relation)
+#define PortalRun(portal, count, is_top_level, dest, altdest, qc) \
+	PortalRun(portal, count, is_top_level, true, dest, altdest, qc)
+#endif
+
+/*
+ * 17 named the messages of the protocol, and lets a background worker connect
+ * as a role that may not log in
+ */
+#if PG_VERSION_NUM < 170000
+#define PqMsg_ErrorResponse 'E'
+#define PqMsg_NoticeResponse 'N'
+#define BGWORKER_BYPASS_ROLELOGINCHECK 0
+#else
+#include "libpq/protocol.h"
+#endif
+
+/* 15 compresses full-page images with LZ4 where it was built with it */
+#ifdef USE_LZ4
+#define CRD_WAL_COMPRESSION "lz4"
+#else
+#define CRD_WAL_COMPRESSION "on"
 #endif
 
 /* 16 declares _PG_init in fmgr.h and hides all other symbols */
 #if PG_VERSION_NUM < 160000
 extern PGDLLEXPORT void _PG_init(void);
+#endif
+
+/*
+ * 16 tells apart which indexes an update concerns, and let ExecInsertIndexTuples
+ * know
+ */
+#if PG_VERSION_NUM >= 160000
+#define CrdIndexUpdate TU_UpdateIndexes
+#define crd_index_update_needed(update) ((update) != TU_None)
+#define crd_insert_index_tuples(info, slot, estate, index_update) \
+	ExecInsertIndexTuples(info, slot, estate, true, false, NULL, NIL, \
+						  (index_update) == TU_Summarizing)
+#else
+#define CrdIndexUpdate bool
+#define crd_index_update_needed(update) (update)
+#define crd_insert_index_tuples(info, slot, estate, index_update) \
+	ExecInsertIndexTuples(info, slot, estate, true, false, NULL, NIL)
 #endif
 
 /* 16 moved the accessors of varlena types out of postgres.h */

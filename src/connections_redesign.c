@@ -12,12 +12,13 @@
  *	  keepsake		what a rollback needs
  *	  findings		the rows, read when first asked for
  *	  checks		what must hold before and after; environment, way_back
- *	  plan			the steps as lists of actions
+ *	  plan			the steps as lists of actions; plan_online, as transactions
  *	  atomic		executes a plan in the caller's transaction
+ *	  online		executes it beside the application; backfill, worker
  *	  ledger		records what was done
  *
- * beside registry (the catalog entries), bridge (the trigger), seed (the
- * catalog's display data) and sql (the only file that calls SPI).
+ * beside registry (the catalog entries), bridge (the trigger), lock,
+ * seed (the catalog's display data) and sql (the only file that calls SPI).
  *
  *-------------------------------------------------------------------------
  */
@@ -35,6 +36,10 @@ PG_MODULE_MAGIC_EXT(.name = "connections_redesign",.version = CRD_VERSION);
 
 int			crd_lock_timeout;
 int			crd_lock_attempts;
+int			crd_batch_time;
+int			crd_max_replication_lag;
+int			crd_progress_interval;
+char	   *crd_gate_name;
 
 void
 _PG_init(void)
@@ -58,5 +63,40 @@ _PG_init(void)
 							PGC_USERSET,
 							0,
 							NULL, NULL, NULL);
+	DefineCustomIntVariable("connections_redesign.batch_time",
+							"Sets how long one transaction of an online run changes rows.",
+							"Writers of the same rows wait that long at most.",
+							&crd_batch_time,
+							25,
+							1, 60000,
+							PGC_USERSET,
+							GUC_UNIT_MS,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("connections_redesign.max_replication_lag",
+							"Sets how far standbys may fall behind before an online run waits for them.",
+							"Zero turns it off.",
+							&crd_max_replication_lag,
+							0,
+							0, INT_MAX,
+							PGC_USERSET,
+							GUC_UNIT_MS,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("connections_redesign.progress_interval",
+							"Sets the time between two notices of an online run.",
+							NULL,
+							&crd_progress_interval,
+							5000,
+							1, INT_MAX,
+							PGC_USERSET,
+							GUC_UNIT_MS,
+							NULL, NULL, NULL);
+	DefineCustomStringVariable("connections_redesign.gate",
+							   "Sets the point at which an online run waits for a lock, for tests.",
+							   NULL,
+							   &crd_gate_name,
+							   "",
+							   PGC_SUSET,
+							   GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE,
+							   NULL, NULL, NULL);
 	MarkGUCPrefixReserved("connections_redesign");
 }

@@ -287,15 +287,100 @@ crd_kept_statements(const CrdSchema *schema, const CrdColumnId *columns,
 	return append_statements(result, rows);
 }
 
-bool
-crd_checks_rows(const CrdKeptStatement *kept)
+/* Whether a constraint is to be validated when it is brought back. */
+static bool
+is_validated(const CrdKeptStatement *kept)
 {
 	static const char not_valid[] = " NOT VALID";
 	size_t		length = strlen(kept->statement);
 
-	return kept->constraint &&
-		!(length >= strlen(not_valid) &&
-		  strcmp(kept->statement + length - strlen(not_valid), not_valid) == 0);
+	return length < strlen(not_valid) ||
+		strcmp(kept->statement + length - strlen(not_valid), not_valid) != 0;
+}
+
+bool
+crd_checks_rows(const CrdKeptStatement *kept)
+{
+	return kept->constraint && is_validated(kept);
+}
+
+/* What follows a prefix, or NULL where the text does not begin with it. */
+static const char *
+after(const char *text, const char *prefix)
+{
+	return strncmp(text, prefix, strlen(prefix)) == 0 ? text +strlen(prefix) : NULL;
+}
+
+/* The identifier that the text begins with, as it is spelt. */
+static char *
+identifier(const char *text)
+{
+	const char *end = text;
+
+	if (*end == '"')
+		for (end++; end[0] != '"' || end[1] == '"'; end++)
+			end += end[0] == '"';
+	return pnstrdup(text, strcspn(end, " ") + (end - text));
+}
+
+/*
+ * The server deparsed these statements, so their form is known; what is not
+ * recognised is run as it is.  Indexes of a partitioned table cannot be built
+ * CONCURRENTLY, nor can its foreign keys be NOT VALID before 18.
+ */
+CrdRestoring
+crd_restoring(const CrdKeptStatement *kept, bool partitioned)
+{
+	static const char alter[] = "ALTER TABLE connections.connections ";
+	CrdRestoring result = {0};
+	const char *text;
+
+	result.first = kept->statement;
+	result.of_column = after(kept->statement, "GRANT ") ||
+		after(kept->statement, "COMMENT ON COLUMN ") ||
+		after(kept->statement, "SECURITY LABEL ") ||
+		((text = after(kept->statement, alter)) &&after(text, "ALTER COLUMN "));
+
+	if (!partitioned &&
+		((text = after(kept->statement, "CREATE INDEX ")) ||
+		 (text = after(kept->statement, "CREATE UNIQUE INDEX "))))
+	{
+		result.index = psprintf("connections.%s", identifier(text));
+		result.first = psprintf("%sCONCURRENTLY %s",
+								pnstrdup(kept->statement, text -kept->statement), text);
+	}
+	else if ((text = after(kept->statement, alter)) &&
+			 (text = after(text, "ADD CONSTRAINT ")))
+	{
+		const char *name = identifier(text);
+		const char *definition = text +strlen(name) + 1;
+		const char *unique = after(definition, "UNIQUE ");
+
+		if (is_validated(kept) &&
+			(after(definition, "CHECK ") ||
+			 (after(definition, "FOREIGN KEY ") && !partitioned)))
+		{
+			result.first = psprintf("%s NOT VALID", kept->statement);
+			result.second = psprintf("%sVALIDATE CONSTRAINT %s", alter, name);
+			result.second_scans = true;
+		}
+		else if (unique && !partitioned && strstr(unique, "WITHOUT OVERLAPS") == NULL)
+		{
+			const char *columns = after(unique, "NULLS NOT DISTINCT ");
+			const char *end;
+
+			if (columns == NULL)
+				columns = unique;
+			end = strrchr(columns, ')') + 1;
+			result.index = psprintf("connections.%s", name);
+			result.first = psprintf("CREATE UNIQUE INDEX CONCURRENTLY %s ON connections.connections %s%s",
+									name, pnstrdup(columns, end - columns),
+									columns == unique ? "" : " NULLS NOT DISTINCT");
+			result.second = psprintf("%sADD CONSTRAINT %s UNIQUE USING INDEX %s%s",
+									 alter, name, name, end);
+		}
+	}
+	return result;
 }
 
 List *

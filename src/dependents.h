@@ -23,6 +23,7 @@ typedef struct CrdDependent
  */
 typedef struct CrdKeptStatement
 {
+	int			seq;			/* in kept_ddl, when read from there */
 	const char *statement;
 	const char *constraint;		/* name of a constraint or unique index */
 	const char *keys;			/* text[] of unique key expressions */
@@ -59,6 +60,23 @@ extern List *crd_kept_statements(const CrdSchema *schema,
  * Whether rows that are there are checked when the statement is run.
  */
 extern bool crd_checks_rows(const CrdKeptStatement *kept);
+
+/*
+ * How a kept statement is run beside the application, which must not wait for a
+ * scan: as it is, or in two.
+ */
+typedef struct CrdRestoring
+{
+	bool		of_column;		/* a property of the column, which comes with
+								 * it */
+	const char *first;
+	const char *index;			/* that first builds CONCURRENTLY, or NULL */
+	const char *second;			/* or NULL */
+	bool		second_scans;	/* it validates */
+} CrdRestoring;
+
+extern CrdRestoring crd_restoring(const CrdKeptStatement *kept,
+								  bool partitioned);
 
 /*
  * List of CrdKeptStatement of the constraints and unique indexes that are

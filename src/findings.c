@@ -18,7 +18,9 @@ crd_findings(CrdSchema *schema, int target, bool to_plan)
 	findings->schema = schema;
 	findings->target = target;
 	findings->to_plan = to_plan;
-	findings->keepsake = crd_keepsake_read(target > schema->highest_whole);
+	findings->keepsake = crd_keepsake_read(crd_to_be_finished(schema) ?
+										   schema->unfinished_up :
+										   target > schema->highest_whole);
 
 	/* an index that was there before step 3 is not the step's own */
 	if (schema->highest_whole >= 3 && findings->keepsake->statements[3] != NIL)
@@ -33,7 +35,7 @@ crd_findings_census(CrdFindings *findings)
 		findings->census =
 			crd_census(findings->schema,
 					   findings->to_plan && findings->target == CRD_LAST_STEP &&
-					   !crd_has_column(findings->schema, CRD_AVAILABLE_CONNECTION_ID));
+					   !crd_ids_filled(findings->schema));
 	return findings->census;
 }
 
@@ -43,7 +45,7 @@ crd_findings_dictionary(CrdFindings *findings)
 	if (findings->dictionary == NIL)
 		findings->dictionary =
 			crd_dictionary(findings->schema,
-						   crd_has_column(findings->schema, CRD_AVAILABLE_CONNECTION_ID) ?
+						   crd_ids_filled(findings->schema) ?
 						   NULL : crd_findings_census(findings));
 	return findings->dictionary;
 }

@@ -22,6 +22,7 @@ typedef struct CrdFindings
 	CrdSchema  *schema;
 	int			target;			/* version to reach */
 	bool		to_plan;		/* the census is to count types, too */
+	bool		online;			/* beside the application */
 
 	CrdKeepsake *keepsake;		/* for that way */
 

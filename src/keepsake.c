@@ -19,7 +19,6 @@
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "lib/bloomfilter.h"
@@ -48,9 +47,9 @@ static List *dictionary_of_census(const CrdSchema *schema,
 static char *rolled_back_rows(const CrdSchema *schema,
 							  const CrdKeepsake *keepsake,
 							  const CrdWayBack *way);
-static Relation open_kept(const char *name);
-static bloom_filter *build_filter(MemoryContext context);
-static HeapTuple probe(Relation rel, Datum key, SysScanDesc *scan);
+static Relation open_kept(CrdKeptRows rows);
+static bool lacks(bloom_filter *filter, const char *key);
+static HeapTuple probe(Relation rel, const char *key, SysScanDesc *scan);
 static void check_may_read(FunctionCallInfo fcinfo);
 static char *text_array(const CrdRows *rows, int column);
 
@@ -61,7 +60,7 @@ crd_keepsake_read(bool up)
 	Oid			owner = crd_extension_owner();
 	CrdRows    *rows;
 
-	rows = crd_fetch(owner, "SELECT step, name, type, not_null, statement, keys, condition, nulls_distinct, direction"
+	rows = crd_fetch(owner, "SELECT step, name, type, not_null, statement, keys, condition, nulls_distinct, direction, seq"
 					 " FROM connections_redesign.kept_ddl ORDER BY step, seq", 0);
 	for (int i = 0; i < rows->nrows; i++)
 	{
@@ -84,6 +83,7 @@ crd_keepsake_read(bool up)
 		{
 			CrdKeptStatement *kept = palloc(sizeof(CrdKeptStatement));
 
+			kept->seq = pg_strtoint32(row[9]);
 			kept->statement = row[4];
 			kept->constraint = row[1];
 			kept->keys = row[5];
@@ -170,7 +170,7 @@ crd_dictionary(const CrdSchema *schema, const CrdCensus *census)
 	List	   *result = NIL;
 	CrdRows    *rows;
 
-	if (!crd_has_column(schema, CRD_AVAILABLE_CONNECTION_ID))
+	if (!crd_ids_filled(schema))
 		return dictionary_of_census(schema, census);
 	rows = crd_fetch(crd_owner(schema, CRD_CONNECTIONS),
 					 "SELECT id::text COLLATE \"C\", sum(n), (array_agg(type ORDER BY n DESC, type))[1], count(*) > 1"
@@ -402,8 +402,9 @@ void
 crd_keep_exceptions(const CrdRows *rows, void *arg)
 {
 	crd_run(crd_extension_owner(),
-			"INSERT INTO connections_redesign.kept_type_exception"
-			" SELECT * FROM unnest($1::text[], $2::text[], $3::text[])", 3,
+			"INSERT INTO connections_redesign.kept_type_exception (key, available_connection_id, type)"
+			" SELECT * FROM unnest($1::text[], $2::text[], $3::text[])"
+			" ON CONFLICT (key) DO UPDATE SET available_connection_id = excluded.available_connection_id, type = excluded.type", 3,
 			text_array(rows, 0), text_array(rows, 1), text_array(rows, 2));
 }
 
@@ -411,8 +412,17 @@ void
 crd_keep_null_labels(const CrdRows *rows, void *arg)
 {
 	crd_run(crd_extension_owner(),
-			"INSERT INTO connections_redesign.kept_null_label"
-			" SELECT * FROM unnest($1::text[])", 1, text_array(rows, 0));
+			"INSERT INTO connections_redesign.kept_null_label (key)"
+			" SELECT * FROM unnest($1::text[]) ON CONFLICT DO NOTHING", 1,
+			text_array(rows, 0));
+}
+
+void
+crd_forget_exception(const char *key)
+{
+	crd_run(crd_extension_owner(),
+			"DELETE FROM connections_redesign.kept_type_exception WHERE key = $1", 1,
+			key);
 }
 
 /* A column of the rows, as a text[] reads. */
@@ -437,76 +447,71 @@ text_array(const CrdRows *rows, int column)
 }
 
 
-/* Looking rows up during a rewrite */
+/* Looking rows up while many are written */
+
+static const char *const kept_tables[] = {
+	[CRD_EXCEPTIONS] = "kept_type_exception",
+	[CRD_NULL_LABELS] = "kept_null_label",
+};
 
 /*
  * connections_redesign.kept_type(key, available_connection_id, otherwise) is
  * the type that a connection had when step 4 was applied, if it is an exception
  * to the dictionary and still points where it did; else "otherwise".
- *
- * It is called for every row of a rewrite, and few are exceptions: a Bloom
- * filter keeps most of the others from looking into the index.
  */
 Datum
 crd_kept_type(PG_FUNCTION_ARGS)
 {
-	Relation	rel;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	Datum		result = (Datum) 0;
-	bool		isnull = true;
-	bool		found = false;
+	const char *type;
 
 	if (fcinfo->flinfo->fn_extra == NULL)
 	{
 		check_may_read(fcinfo);
-		fcinfo->flinfo->fn_extra = build_filter(fcinfo->flinfo->fn_mcxt);
+		fcinfo->flinfo->fn_extra = crd_kept_filter(CRD_EXCEPTIONS,
+												   fcinfo->flinfo->fn_mcxt);
 	}
 	if (!PG_ARGISNULL(0) && !PG_ARGISNULL(1) &&
-		!bloom_lacks_element(fcinfo->flinfo->fn_extra,
-							 (unsigned char *) VARDATA_ANY(PG_GETARG_TEXT_PP(0)),
-							 VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(0))))
+		crd_find_exception(fcinfo->flinfo->fn_extra,
+						   text_to_cstring(PG_GETARG_TEXT_PP(0)),
+						   text_to_cstring(PG_GETARG_TEXT_PP(1)), &type))
 	{
-		rel = open_kept("kept_type_exception");
-		tuple = probe(rel, PG_GETARG_DATUM(0), &scan);
-		if (HeapTupleIsValid(tuple))
-		{
-			Datum		id = heap_getattr(tuple, 2, RelationGetDescr(rel), &isnull);
-
-			if (DatumGetBool(DirectFunctionCall2Coll(texteq, C_COLLATION_OID,
-													 id, PG_GETARG_DATUM(1))))
-			{
-				found = true;
-				result = heap_getattr(tuple, 3, RelationGetDescr(rel), &isnull);
-				if (!isnull)
-					result = PointerGetDatum(DatumGetTextPCopy(result));
-			}
-		}
-		systable_endscan(scan);
-		table_close(rel, AccessShareLock);
+		if (type == NULL)
+			PG_RETURN_NULL();
+		PG_RETURN_TEXT_P(cstring_to_text(type));
 	}
-	if (!found)
-	{
-		isnull = PG_ARGISNULL(2);
-		result = PG_GETARG_DATUM(2);
-	}
-	if (isnull)
+	if (PG_ARGISNULL(2))
 		PG_RETURN_NULL();
-	return result;
+	return PG_GETARG_DATUM(2);
 }
 
-/* The keys of all exceptions, as a Bloom filter in "context". */
-static bloom_filter *
-build_filter(MemoryContext context)
+/*
+ * connections_redesign.label_was_null(key) is whether the connection's label
+ * was NULL when step 4 was undone.
+ */
+Datum
+crd_label_was_null(PG_FUNCTION_ARGS)
+{
+	if (fcinfo->flinfo->fn_extra == NULL)
+	{
+		check_may_read(fcinfo);
+		fcinfo->flinfo->fn_extra = crd_kept_filter(CRD_NULL_LABELS,
+												   fcinfo->flinfo->fn_mcxt);
+	}
+	PG_RETURN_BOOL(crd_find_null_label(fcinfo->flinfo->fn_extra,
+									   text_to_cstring(PG_GETARG_TEXT_PP(0))));
+}
+
+bloom_filter *
+crd_kept_filter(CrdKeptRows rows, MemoryContext context)
 {
 	MemoryContext old = MemoryContextSwitchTo(context);
-	Relation	rel = open_kept("kept_type_exception");
+	Relation	rel = open_kept(rows);
 	bloom_filter *filter;
 	SysScanDesc scan;
 	HeapTuple	tuple;
 
-	/* rows are about 100 bytes; a wrong guess only costs accuracy */
-	filter = bloom_create((int64) RelationGetNumberOfBlocks(rel) * (BLCKSZ / 100) + 1,
+	/* rows are 60 bytes or more; a wrong guess only costs accuracy */
+	filter = bloom_create((int64) RelationGetNumberOfBlocks(rel) * (BLCKSZ / 60) + 1,
 						  work_mem, 0);
 	scan = systable_beginscan(rel, InvalidOid, false, GetActiveSnapshot(), 0, NULL);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
@@ -525,44 +530,74 @@ build_filter(MemoryContext context)
 	return filter;
 }
 
-/*
- * connections_redesign.label_was_null(key) is whether the connection's label
- * was NULL when step 4 was undone.
- */
-Datum
-crd_label_was_null(PG_FUNCTION_ARGS)
+bool
+crd_find_exception(bloom_filter *filter, const char *key, const char *id,
+				   const char **type)
+{
+	Relation	rel;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		found = false;
+
+	if (lacks(filter, key))
+		return false;
+	rel = open_kept(CRD_EXCEPTIONS);
+	tuple = probe(rel, key, &scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		bool		isnull;
+		Datum		value = heap_getattr(tuple, 2, RelationGetDescr(rel), &isnull);
+
+		found = strcmp(TextDatumGetCString(value), id) == 0;
+		if (found)
+		{
+			value = heap_getattr(tuple, 3, RelationGetDescr(rel), &isnull);
+			*type = isnull ? NULL : TextDatumGetCString(value);
+		}
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return found;
+}
+
+bool
+crd_find_null_label(bloom_filter *filter, const char *key)
 {
 	Relation	rel;
 	SysScanDesc scan;
 	bool		found;
 
-	if (fcinfo->flinfo->fn_extra == NULL)
-	{
-		check_may_read(fcinfo);
-		fcinfo->flinfo->fn_extra = fcinfo->flinfo;	/* once for a query */
-	}
-	rel = open_kept("kept_null_label");
-	found = HeapTupleIsValid(probe(rel, PG_GETARG_DATUM(0), &scan));
+	if (lacks(filter, key))
+		return false;
+	rel = open_kept(CRD_NULL_LABELS);
+	found = HeapTupleIsValid(probe(rel, key, &scan));
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
-	PG_RETURN_BOOL(found);
+	return found;
+}
+
+static bool
+lacks(bloom_filter *filter, const char *key)
+{
+	return filter && bloom_lacks_element(filter, (unsigned char *) key, strlen(key));
 }
 
 static Relation
-open_kept(const char *name)
+open_kept(CrdKeptRows rows)
 {
-	return table_open(get_relname_relid(name,
+	return table_open(get_relname_relid(kept_tables[rows],
 										get_namespace_oid("connections_redesign", false)),
 					  AccessShareLock);
 }
 
 /* Find the row with that key by the primary key, its first column. */
 static HeapTuple
-probe(Relation rel, Datum key, SysScanDesc *scan)
+probe(Relation rel, const char *key, SysScanDesc *scan)
 {
 	ScanKeyData scankey;
 
-	ScanKeyInit(&scankey, 1, BTEqualStrategyNumber, F_TEXTEQ, key);
+	ScanKeyInit(&scankey, 1, BTEqualStrategyNumber, F_TEXTEQ,
+				CStringGetTextDatum(key));
 	*scan = systable_beginscan(rel, RelationGetPrimaryKeyIndex(rel, false), true,
 							   GetActiveSnapshot(), 1, &scankey);
 	return systable_getnext(*scan);

@@ -45,7 +45,7 @@ typedef struct CrdKeepsake
 {
 	/* by step, as it was kept when the step was last taken the other way */
 	List	   *columns[CRD_LAST_STEP + 1]; /* of CrdKeptColumn */
-	List	   *statements[CRD_LAST_STEP + 1];	/* of CrdKeptStatement */
+	List	   *statements[CRD_LAST_STEP + 1];	/* of CrdKeptStatement, by seq */
 	bool		has_ddl[CRD_LAST_STEP + 1]; /* either way */
 
 	List	   *rows;			/* of CrdKeptRow */
@@ -131,8 +131,36 @@ extern const char *crd_way_back_violations(const CrdSchema *schema,
 extern bool crd_value_fits(const CrdSchema *schema, CrdTable table,
 						   const char *value, const char *type);
 
-/* Callbacks of crd_stream(): keep what the queries of the plan return. */
+/*
+ * Callbacks of crd_stream(): keep what the queries of the plan return.  A row
+ * whose exception is kept already replaces it.
+ */
 extern void crd_keep_exceptions(const CrdRows *rows, void *arg);
 extern void crd_keep_null_labels(const CrdRows *rows, void *arg);
+
+/* Forget the exception that is kept by this key, if any. */
+extern void crd_forget_exception(const char *key);
+
+/*
+ * What is kept by a connection's key, for C that goes through many rows.  The
+ * filter, in a memory context of the caller's, spares most of them the look into
+ * the index: few connections are exceptions.
+ */
+typedef enum CrdKeptRows
+{
+	CRD_EXCEPTIONS,
+	CRD_NULL_LABELS
+} CrdKeptRows;
+
+extern struct bloom_filter *crd_kept_filter(CrdKeptRows rows,
+											MemoryContext context);
+
+/*
+ * The type of an exception that still points to that entry (NULL for null), or
+ * that a label was NULL; false if nothing is kept.  filter may be NULL.
+ */
+extern bool crd_find_exception(struct bloom_filter *filter, const char *key,
+							   const char *id, const char **type);
+extern bool crd_find_null_label(struct bloom_filter *filter, const char *key);
 
 #endif							/* CRD_KEEPSAKE_H */

@@ -11,14 +11,13 @@
  */
 #include "postgres.h"
 
+#include "access/xlog.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
 
 #include "ledger.h"
-#include "plan.h"
-#include "schema.h"
 #include "sql.h"
 
 /*
@@ -29,17 +28,42 @@
 #define LOCK_CLASS 3
 
 PG_FUNCTION_INFO_V1(connections_status);
+PG_FUNCTION_INFO_V1(connections_pause);
+PG_FUNCTION_INFO_V1(connections_resume);
+PG_FUNCTION_INFO_V1(crd_lock_holder);
 
+static void take_lock(bool for_session);
 static const char *lock_holder(void);
 
 void
 crd_ledger_lock(void)
 {
+	take_lock(false);
+}
+
+void
+crd_ledger_hold(void)
+{
+	take_lock(true);
+}
+
+void
+crd_ledger_release(void)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, LOCK_KEY, LOCK_CLASS);
+	(void) LockRelease(&tag, ExclusiveLock, true);
+}
+
+static void
+take_lock(bool for_session)
+{
 	LOCKTAG		tag;
 	const char *holder;
 
 	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, LOCK_KEY, LOCK_CLASS);
-	if (LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL)
+	if (LockAcquire(&tag, ExclusiveLock, for_session, true) != LOCKACQUIRE_NOT_AVAIL)
 		return;
 	holder = lock_holder();
 	ereport(ERROR,
@@ -63,8 +87,22 @@ lock_holder(void)
 	return rows->nrows ? rows->row[0][0] : NULL;
 }
 
+/*
+ * connections_redesign.lock_holder() is the pid of the session that has the
+ * migration lock, for the progress view.
+ */
+Datum
+crd_lock_holder(PG_FUNCTION_ARGS)
+{
+	const char *holder = lock_holder();
+
+	if (holder == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_INT32(pg_strtoint32(holder));
+}
+
 CrdRun
-crd_ledger_begin_run(void)
+crd_ledger_begin_run(const char *mode)
 {
 	CrdRows    *rows = crd_fetch(crd_extension_owner(),
 								 "SELECT nextval('connections_redesign.run_id'), clock_timestamp()", 0);
@@ -72,6 +110,16 @@ crd_ledger_begin_run(void)
 
 	run.id = rows->row[0][0];
 	run.started_at = rows->row[0][1];
+	run.mode = mode;
+
+	/* a run that ends by itself leaves no pid behind */
+	crd_run(crd_extension_owner(),
+			"INSERT INTO connections_redesign.ledger"
+			" (run_id, step, migration, direction, mode, state, row_count, started_at, finished_at, applied_by, message)"
+			" SELECT run_id, step, migration, direction, 'online', 'interrupted', rows_done, started_at, updated_at, applied_by,"
+			"  'ended without a word in phase ' || phase"
+			" FROM connections_redesign.online_run WHERE pid <> 0", 0);
+	crd_run(crd_extension_owner(), "UPDATE connections_redesign.online_run SET pid = 0 WHERE pid <> 0", 0);
 	return run;
 }
 
@@ -81,10 +129,172 @@ crd_ledger_record(const CrdRun *run, int step, bool up, int64 rows)
 	crd_run(crd_extension_owner(),
 			"INSERT INTO connections_redesign.ledger"
 			" (run_id, step, migration, direction, mode, state, row_count, started_at, finished_at, applied_by)"
-			" VALUES ($1::int8, $2::int4, $3, $4, 'atomic', 'applied', $5::int8, $6::timestamptz, clock_timestamp(), $7)", 7,
+			" VALUES ($1::int8, $2::int4, $3, $4, $8, 'applied', $5::int8, $6::timestamptz, clock_timestamp(), $7)", 8,
 			run->id, psprintf("%d", step), crd_steps[step].name, up ? "up" : "down",
 			psprintf(INT64_FORMAT, rows), run->started_at,
+			GetUserNameFromId(GetSessionUserId(), false), run->mode);
+}
+
+
+/* The step that an online run is at */
+
+void
+crd_ledger_enter(const CrdRun *run, const CrdPhase *phase)
+{
+	Oid			owner = crd_extension_owner();
+
+	/* another step, or the same one the other way */
+	crd_run(owner,
+			"DELETE FROM connections_redesign.online_run WHERE step <> $1::int4 OR direction <> $2", 2,
+			psprintf("%d", phase->step), phase->up ? "up" : "down");
+	crd_run(owner,
+			"INSERT INTO connections_redesign.online_run (run_id, pid, step, migration, direction, started_at, applied_by)"
+			" SELECT $1::int8, $2::int4, $3::int4, $4, $5, clock_timestamp(), $6"
+			" WHERE NOT EXISTS (SELECT FROM connections_redesign.online_run)", 6,
+			run->id, psprintf("%d", MyProcPid), psprintf("%d", phase->step),
+			crd_steps[phase->step].name, phase->up ? "up" : "down",
 			GetUserNameFromId(GetSessionUserId(), false));
+	crd_run(owner,
+			"UPDATE connections_redesign.online_run SET run_id = $1::int8, pid = $2::int4,"
+			" started_at = CASE WHEN run_id = $1::int8 THEN started_at ELSE clock_timestamp() END, applied_by = $3,"
+			" phase = $4, phase_started_at = clock_timestamp(), updated_at = clock_timestamp(),"
+			" rows_before = rows_done, waiting_for = NULL, worker_pid = NULL,"
+			" blocks_before = NULL, blocks_done = NULL, blocks_total = NULL", 4,
+			run->id, psprintf("%d", MyProcPid),
+			GetUserNameFromId(GetSessionUserId(), false), phase->name);
+}
+
+CrdWalk *
+crd_ledger_walk(const CrdSchema *schema, CrdFill fill)
+{
+	CrdRows    *rows;
+	CrdWalk    *walk;
+
+	rows = crd_fetch(crd_extension_owner(),
+					 "SELECT relation, filenode, block FROM connections_redesign.online_run"
+					 " WHERE relation IS NOT NULL AND system_identifier = $1::int8", 1,
+					 psprintf(INT64_FORMAT, (int64) GetSystemIdentifier()));
+	if (rows->nrows > 0)
+		walk = crd_walk_open(schema, fill, atooid(rows->row[0][0]), atooid(rows->row[0][1]),
+							 (BlockNumber) pg_strtoint64(rows->row[0][2]));
+	else
+		walk = crd_walk_open(schema, fill, InvalidOid, InvalidOid, 0);
+	return walk;
+}
+
+bool
+crd_ledger_checkpoint(const CrdWalk *walk)
+{
+	CrdRows    *rows;
+	const char *done = psprintf(INT64_FORMAT, crd_walk_blocks_done(walk));
+
+	rows = crd_fetch(crd_extension_owner(),
+					 "UPDATE connections_redesign.online_run SET relation = $1::oid, filenode = $2::oid, block = $3::int8,"
+					 " system_identifier = $8::int8,"
+					 " blocks_before = coalesce(blocks_before, $4::int8), blocks_done = $4::int8, blocks_total = greatest($5::int8, $4::int8),"
+					 " rows_done = rows_done + $6::int8, hot_rows = hot_rows + $7::int8, updated_at = clock_timestamp(), waiting_for = NULL"
+					 " RETURNING run_id IN (SELECT run_id FROM connections_redesign.paused)", 8,
+					 walk->finished ? NULL : psprintf("%u", list_nth_oid(walk->leaves, walk->leaf)),
+					 psprintf("%u", walk->filenode), psprintf("%u", walk->window), done,
+					 psprintf(INT64_FORMAT, walk->blocks_total),
+					 psprintf(INT64_FORMAT, walk->rows),
+					 psprintf(INT64_FORMAT, walk->hot_rows),
+					 psprintf(INT64_FORMAT, (int64) GetSystemIdentifier()));
+	return rows->nrows > 0 && crd_is_true(rows->row[0][0]);
+}
+
+void
+crd_ledger_walked(int64 rows)
+{
+	crd_run(crd_extension_owner(),
+			"UPDATE connections_redesign.online_run SET walked = true, row_count = $1::int8,"
+			" relation = NULL, filenode = NULL, block = NULL, updated_at = clock_timestamp()", 1,
+			psprintf(INT64_FORMAT, rows));
+}
+
+void
+crd_ledger_waiting(const char *what, int worker_pid)
+{
+	crd_run(crd_extension_owner(),
+			"UPDATE connections_redesign.online_run SET waiting_for = $1, worker_pid = nullif($2::int4, 0), updated_at = clock_timestamp()", 2,
+			what, psprintf("%d", worker_pid));
+}
+
+bool
+crd_ledger_paused(void)
+{
+	return crd_fetch(crd_extension_owner(),
+					 "SELECT FROM connections_redesign.paused JOIN connections_redesign.online_run USING (run_id)", 0)->nrows > 0;
+}
+
+const char *
+crd_ledger_progress(void)
+{
+	CrdRows    *rows = crd_fetch(crd_extension_owner(),
+								 "SELECT concat_ws(', ', format('step %s, %s', step, phase), bar,"
+								 " CASE WHEN rows_done > 0 THEN format('%s rows', rows_done) END,"
+								 " CASE WHEN rows_per_second > 0 THEN format('%s rows per second', rows_per_second) END,"
+								 " CASE WHEN hot_share IS NOT NULL THEN format('%s %% HOT', round(100 * hot_share)) END,"
+								 " CASE WHEN eta IS NOT NULL THEN format('%s to go', eta) END,"
+								 " CASE WHEN waiting_for IS NOT NULL THEN 'waiting for ' || waiting_for END,"
+								 " CASE WHEN waiting_on IS NOT NULL THEN 'on process ' || array_to_string(waiting_on, ', ') END)"
+								 " FROM connections_redesign.progress", 0);
+
+	return rows->nrows > 0 ? rows->row[0][0] : NULL;
+}
+
+void
+crd_ledger_finish(const CrdRun *run, const CrdPhase *phase)
+{
+	CrdRows    *rows = crd_fetch(crd_extension_owner(),
+								 "DELETE FROM connections_redesign.online_run RETURNING coalesce(row_count, rows_done)", 0);
+
+	crd_ledger_record(run, phase->step, phase->up != phase->undoes,
+					  rows->nrows > 0 ? pg_strtoint64(rows->row[0][0]) : 0);
+}
+
+void
+crd_ledger_forget(void)
+{
+	crd_run(crd_extension_owner(), "DELETE FROM connections_redesign.online_run", 0);
+}
+
+void
+crd_ledger_fail(const CrdRun *run, const ErrorData *error)
+{
+	Oid			owner = crd_extension_owner();
+
+	crd_run(owner,
+			"INSERT INTO connections_redesign.ledger"
+			" (run_id, step, migration, direction, mode, state, row_count, started_at, finished_at, applied_by, sqlstate, message)"
+			" SELECT run_id, step, migration, direction, 'online', $2, rows_done, started_at, clock_timestamp(), applied_by, $3, $4"
+			" FROM connections_redesign.online_run WHERE run_id = $1::int8", 4,
+			run->id, error->sqlerrcode == ERRCODE_QUERY_CANCELED ? "cancelled" : "failed",
+			unpack_sql_state(error->sqlerrcode), error->message);
+	crd_run(owner, "UPDATE connections_redesign.online_run SET pid = 0, waiting_for = NULL, worker_pid = NULL", 0);
+	crd_run(owner, "DELETE FROM connections_redesign.paused", 0);
+}
+
+/*
+ * connections_pause() and connections_resume(): whether there is a run.
+ */
+Datum
+connections_pause(PG_FUNCTION_ARGS)
+{
+	PreventCommandIfReadOnly("connections_pause()");
+	PreventCommandDuringRecovery("connections_pause()");
+	(void) crd_run(crd_extension_owner(),
+				   "INSERT INTO connections_redesign.paused SELECT run_id FROM connections_redesign.progress ON CONFLICT DO NOTHING", 0);
+	PG_RETURN_BOOL(crd_fetch(crd_extension_owner(), "SELECT FROM connections_redesign.progress", 0)->nrows > 0);
+}
+
+Datum
+connections_resume(PG_FUNCTION_ARGS)
+{
+	PreventCommandIfReadOnly("connections_resume()");
+	PreventCommandDuringRecovery("connections_resume()");
+	(void) crd_run(crd_extension_owner(), "DELETE FROM connections_redesign.paused", 0);
+	PG_RETURN_BOOL(crd_fetch(crd_extension_owner(), "SELECT FROM connections_redesign.progress", 0)->nrows > 0);
 }
 
 /*
@@ -110,9 +320,11 @@ connections_status(PG_FUNCTION_ARGS)
 	for (int step = 1; step <= CRD_LAST_STEP; step++)
 	{
 		const char *const *row = known->row[step - 1];
-		bool		applied = step <= schema->highest_whole;
-		const char *state = applied ? "applied" :
-		running && step == schema->highest_whole + 1 ? "running" : "pending";
+		bool		unfinished = step == schema->unfinished_step;
+		bool		applied = step <= schema->highest_whole && !unfinished;
+		const char *state = unfinished ? (holder ? "running" : "interrupted") :
+		applied ? "applied" :
+		running && !schema->unfinished_step && step == schema->highest_whole + 1 ? "running" : "pending";
 		const char *values[] = {
 			row[0], crd_steps[step].name, state,
 			applied ? row[1] : NULL, applied ? row[2] : NULL,

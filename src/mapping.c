@@ -183,7 +183,7 @@ crd_census(const CrdSchema *schema, bool types)
 	CrdCensus  *census = palloc0(sizeof(CrdCensus));
 	const char *key = capability_key(schema);
 	const char *mapping = crd_mapping_expr(schema, crd_id_literals(schema));
-	bool		compare = crd_has_column(schema, CRD_AVAILABLE_CONNECTION_ID);
+	bool		compare = crd_ids_filled(schema);
 	const char *differing;
 	const char *query;
 	CrdRows    *rows;
@@ -493,6 +493,41 @@ crd_set_capability(PG_FUNCTION_ARGS)
 	}
 	appendBinaryStringInfo(&buf, token, end - token);
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(buf.data, buf.len));
+}
+
+bool
+crd_with_capability(Oid config_type, Datum config, bool isnull,
+					const char *capability, Datum *result)
+{
+	if (config_type == JSONOID)
+	{
+		text	   *json = isnull ? cstring_to_text("{}") : DatumGetTextPP(config);
+		const char *start = VARDATA_ANY(json);
+		const char *end = start + VARSIZE_ANY_EXHDR(json);
+		const char *token = skip_space(start, end);
+
+		if (token >= end || *token != '{')
+			return false;
+		*result = DirectFunctionCall2(crd_set_capability, PointerGetDatum(json),
+									  CStringGetTextDatum(capability));
+	}
+	else
+	{
+		Datum		path = CStringGetTextDatum("capability");
+		StringInfoData value;
+
+		if (isnull)
+			config = DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"));
+		if (!JB_ROOT_IS_OBJECT(DatumGetJsonbP(config)))
+			return false;
+		initStringInfo(&value);
+		escape_json(&value, capability);
+		*result = DirectFunctionCall4(jsonb_set, config,
+									  PointerGetDatum(construct_array(&path, 1, TEXTOID, -1, false, TYPALIGN_INT)),
+									  DirectFunctionCall1(jsonb_in, CStringGetDatum(value.data)),
+									  BoolGetDatum(true));
+	}
+	return true;
 }
 
 /* The end of the string that begins at p, with its quotes. */

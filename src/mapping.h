@@ -77,6 +77,13 @@ extern const char *crd_capability_expr(const CrdSchema *schema);
 /* The same in C: palloc'd, or NULL. */
 extern char *crd_capability(Oid config_type, Datum config);
 
+/*
+ * config with that capability set, as the rollback's SQL sets it; a NULL config
+ * becomes an object.  False where config is something else than an object.
+ */
+extern bool crd_with_capability(Oid config_type, Datum config, bool isnull,
+								const char *capability, Datum *result);
+
 /* "provider, capability" as messages name a pair. */
 extern char *crd_pair_text(const CrdPair *pair);
 

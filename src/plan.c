@@ -3,7 +3,7 @@
  * plan.c
  *	  The four steps, up and down, as lists of actions.
  *
- * Each step adds its actions to phases, and for each table the phases of all
+ * Each step adds its actions to parts, and for each table the parts of all
  * steps of a plan run one after the other: what is kept for the way back; what
  * prepares the rewrite; one ALTER TABLE; what needs the new rows.  So steps
  * that meet in one plan share one rewrite, and each row is written once.
@@ -27,33 +27,8 @@
 
 #include "bridge.h"
 #include "plan.h"
+#include "planner.h"
 #include "sql.h"
-
-typedef enum Phase
-{
-	KEEP,
-	PREPARE,
-	REWRITE,
-	FINISH
-} Phase;
-#define NPHASES (FINISH + 1)
-
-typedef struct CrdPlanner
-{
-	CrdFindings *findings;
-	const CrdSchema *schema;
-	const CrdKeepsake *keepsake;
-	CrdPlan    *plan;
-	int			step;			/* that adds actions now */
-	List	   *phases[CRD_NTABLES][NPHASES];
-
-	/* the clauses of the one ALTER TABLE for each table */
-	StringInfoData clauses[CRD_NTABLES];
-	StringInfoData purposes[CRD_NTABLES];
-	int			clauses_step[CRD_NTABLES];
-
-	StringInfoData filled;		/* columns of connections that get values */
-} CrdPlanner;
 
 static void step1_up(CrdPlanner *planner);
 static void step1_down(CrdPlanner *planner);
@@ -66,41 +41,41 @@ static void step4_down(CrdPlanner *planner);
 
 /* A fifth step is one more row here, and its facts in schema.c. */
 const CrdStep crd_steps[CRD_LAST_STEP + 1] = {
-	[1] = {"add_available_connection_slug_and_auth_type", step1_up, step1_down},
-	[2] = {"add_connection_available_connection_id", step2_up, step2_down},
-	[3] = {"enforce_connection_available_connection_id_fk", step3_up, step3_down},
-	[4] = {"drop_connection_provider_type_rename_name_to_label", step4_up, step4_down},
+	[1] = {"add_available_connection_slug_and_auth_type",
+	step1_up, step1_down, crd_step1_up_online, crd_step1_down_online},
+	[2] = {"add_connection_available_connection_id",
+	step2_up, step2_down, crd_step2_up_online, crd_step2_down_online},
+	[3] = {"enforce_connection_available_connection_id_fk",
+	step3_up, step3_down, crd_step3_up_online, crd_step3_down_online},
+	[4] = {"drop_connection_provider_type_rename_name_to_label",
+	step4_up, step4_down, crd_step4_up_online, crd_step4_down_online},
+};
+
+/* As the documentation spells them */
+static const char *const lock_names[] = {
+	[NoLock] = NULL,
+	[AccessShareLock] = "ACCESS SHARE",
+	[RowShareLock] = "ROW SHARE",
+	[RowExclusiveLock] = "ROW EXCLUSIVE",
+	[ShareUpdateExclusiveLock] = "SHARE UPDATE EXCLUSIVE",
+	[ShareLock] = "SHARE",
+	[ShareRowExclusiveLock] = "SHARE ROW EXCLUSIVE",
+	[ExclusiveLock] = "EXCLUSIVE",
+	[AccessExclusiveLock] = "ACCESS EXCLUSIVE",
 };
 
 PG_FUNCTION_INFO_V1(connections_plan);
 
-#define ACCESS_EXCLUSIVE "ACCESS EXCLUSIVE"
-#define SHARE_ROW_EXCLUSIVE "SHARE ROW EXCLUSIVE"
-#define ROW_EXCLUSIVE "ROW EXCLUSIVE"
-#define ACCESS_SHARE "ACCESS SHARE"
 
-static void add(CrdPlanner *planner, Phase phase, CrdActionKind kind,
-				CrdTable table, const char *lock_mode, const char *purpose,
-				const char *format,...) pg_attribute_printf(7, 8);
-static void alter(CrdPlanner *planner, CrdTable table, const char *purpose,
-				  const char *format,...) pg_attribute_printf(4, 5);
 static void fill(CrdPlanner *planner, CrdTable table, const char *column,
 				 const char *type, const char *value);
-static void keep_columns(CrdPlanner *planner, bool up);
 static void keep_column(CrdPlanner *planner, StringInfo values, bool up,
 						int seq, CrdColumnId id);
-static void keep_key(CrdPlanner *planner);
-static void forget(CrdPlanner *planner, Phase phase, const char *from,
-				   bool anything);
 static void replay(CrdPlanner *planner, CrdTable table);
-static void create_bridge(CrdPlanner *planner);
-static const char *kept_type_or(CrdPlanner *planner, const char *column,
-								const char *otherwise);
-static bool kept_not_null(CrdPlanner *planner, const char *column);
+static const char *new_type(CrdPlanner *planner, const char *column);
 static bool analyze_new_columns(CrdPlanner *planner);
-static const char *literal(const char *value);
 static CrdAction *make_action(int step, CrdActionKind kind, CrdTable table,
-							  const char *lock_mode, const char *purpose,
+							  LOCKMODE lock_mode, const char *purpose,
 							  const char *statement);
 
 
@@ -109,22 +84,12 @@ static CrdAction *make_action(int step, CrdActionKind kind, CrdTable table,
 CrdPlan *
 crd_plan(CrdFindings *findings)
 {
-	CrdPlanner	planner = {0};
+	CrdPlanner	planner;
 	int			from = findings->schema->version;
 	int			to = findings->target;
 	int			last = 0;
 
-	planner.findings = findings;
-	planner.schema = findings->schema;
-	planner.keepsake = findings->keepsake;
-	planner.plan = palloc0(sizeof(CrdPlan));
-	initStringInfo(&planner.filled);
-	for (CrdTable table = 0; table < CRD_NTABLES; table++)
-	{
-		initStringInfo(&planner.clauses[table]);
-		initStringInfo(&planner.purposes[table]);
-	}
-
+	crd_planner_init(&planner, findings, false);
 	for (planner.step = from + 1; planner.step <= to; planner.step++)
 	{
 		crd_steps[planner.step].up(&planner);
@@ -137,32 +102,13 @@ crd_plan(CrdFindings *findings)
 	}
 
 	planner.step = last;
-	for (CrdTable table = 0; table < CRD_NTABLES; table++)
-	{
-		const CrdRelation *rel = &planner.schema->relation[table];
-
-		if (planner.clauses[table].len > 0)
-			planner.phases[table][REWRITE] =
-				list_make1(make_action(planner.clauses_step[table], CRD_RUN, table,
-									   ACCESS_EXCLUSIVE,
-									   planner.purposes[table].data,
-									   psprintf("ALTER TABLE %s %s", rel->name,
-												planner.clauses[table].data)));
-	}
 	if (planner.plan->rewrites)
-		add(&planner, FINISH, CRD_RUN, CRD_CONNECTIONS,
-			"SHARE UPDATE EXCLUSIVE", "new statistics for the planner",
-			"ANALYZE connections.connections%s",
-			analyze_new_columns(&planner) ?
-			psprintf(" (%s)", planner.filled.data) : "");
-
-	/* forward the catalog comes first, back it comes last */
-	for (int i = 0; i < CRD_NTABLES; i++)
-		for (Phase phase = 0; phase < NPHASES; phase++)
-			planner.plan->actions =
-				list_concat(planner.plan->actions,
-							planner.phases[(from < to) == (i == 0) ?
-										   CRD_CATALOG : CRD_CONNECTIONS][phase]);
+		crd_plan_add(&planner, CRD_FINISH, CRD_RUN, CRD_CONNECTIONS,
+					 ShareUpdateExclusiveLock, "new statistics for the planner",
+					 "ANALYZE connections.connections%s",
+					 analyze_new_columns(&planner) ?
+					 psprintf(" (%s)", planner.filled.data) : "");
+	planner.plan->actions = crd_plan_collect(&planner, from < to);
 
 	/* the validation of the foreign key reads both tables */
 	for (CrdTable table = 0; table < CRD_NTABLES; table++)
@@ -172,7 +118,7 @@ crd_plan(CrdFindings *findings)
 		if (rel->row_security_binds || rel->row_security_lifted)
 			planner.plan->actions =
 				lappend(planner.plan->actions,
-						make_action(last, CRD_RUN, table, ACCESS_EXCLUSIVE,
+						make_action(last, CRD_RUN, table, AccessExclusiveLock,
 									"put FORCE ROW LEVEL SECURITY back",
 									psprintf("ALTER TABLE %s FORCE ROW LEVEL SECURITY",
 											 rel->name)));
@@ -188,14 +134,14 @@ crd_plan_preface(const CrdSchema *schema, int target)
 
 	for (CrdTable table = 0; table < CRD_NTABLES; table++)
 		actions = lappend(actions,
-						  make_action(step, CRD_RUN, table, ACCESS_EXCLUSIVE,
+						  make_action(step, CRD_RUN, table, AccessExclusiveLock,
 									  "keep everybody else out until the end",
 									  psprintf("LOCK TABLE %s IN ACCESS EXCLUSIVE MODE",
 											   schema->relation[table].name)));
 	for (CrdTable table = 0; table < CRD_NTABLES; table++)
 		if (schema->relation[table].row_security_binds)
 			actions = lappend(actions,
-							  make_action(step, CRD_RUN, table, ACCESS_EXCLUSIVE,
+							  make_action(step, CRD_RUN, table, AccessExclusiveLock,
 										  "let the owner see every row",
 										  psprintf("ALTER TABLE %s NO FORCE ROW LEVEL SECURITY",
 												   schema->relation[table].name)));
@@ -215,13 +161,15 @@ step1_up(CrdPlanner *planner)
 	StringInfoData display_name;
 
 	planner->plan->rows[1] = schema->nrows;
-	keep_columns(planner, true);
-	forget(planner, KEEP, "kept_catalog", planner->keepsake->rows != NIL);
+	crd_plan_keep_columns(planner, true);
+	crd_plan_forget(planner, CRD_KEEP, "kept_catalog", planner->keepsake->rows != NIL);
 
-	add(planner, PREPARE, CRD_RUN, CRD_CATALOG, ACCESS_EXCLUSIVE,
-		"add the new columns, without values yet",
-		"ALTER TABLE connections.available_connections"
-		" ADD COLUMN slug text, ADD COLUMN display_name text, ADD COLUMN auth_type text");
+	crd_plan_add(planner, CRD_PREPARE, CRD_RUN, CRD_CATALOG, AccessExclusiveLock,
+				 "add the new columns, without values yet",
+				 "ALTER TABLE connections.available_connections"
+				 " ADD COLUMN slug %s, ADD COLUMN display_name %s, ADD COLUMN auth_type %s",
+				 new_type(planner, "slug"), new_type(planner, "display_name"),
+				 new_type(planner, "auth_type"));
 
 	initStringInfo(&auth_type);
 	initStringInfo(&display_name);
@@ -232,30 +180,30 @@ step1_up(CrdPlanner *planner)
 		const char *id = crd_id_literals(schema)[i];
 
 		appendStringInfo(&auth_type, " WHEN %s THEN %s", id,
-						 literal(kept ? kept->auth_type :
-								 row->known ? row->known->auth_type : NULL));
+						 crd_literal(kept ? kept->auth_type :
+									 row->known ? row->known->auth_type : NULL));
 		if (kept)
 			appendStringInfo(&display_name, " WHEN %s THEN %s", id,
-							 literal(kept->display_name));
+							 crd_literal(kept->display_name));
 	}
-	fill(planner, CRD_CATALOG, "slug", kept_type_or(planner, "slug", "text"),
+	fill(planner, CRD_CATALOG, "slug", crd_plan_kept_type(planner, "slug"),
 		 "name::text");
 	if (display_name.len)
 		fill(planner, CRD_CATALOG, "display_name",
-			 kept_type_or(planner, "display_name", "text"),
+			 crd_plan_kept_type(planner, "display_name"),
 			 psprintf("CASE id%s END", display_name.data));
 	else
 		fill(planner, CRD_CATALOG, "display_name",
-			 kept_type_or(planner, "display_name", "text"), "NULL");
+			 crd_plan_kept_type(planner, "display_name"), "NULL");
 	fill(planner, CRD_CATALOG, "auth_type",
-		 kept_type_or(planner, "auth_type", "text"),
+		 crd_plan_kept_type(planner, "auth_type"),
 		 psprintf("CASE id%s END", auth_type.data));
-	alter(planner, CRD_CATALOG, "slug and auth_type are required",
-		  "ALTER COLUMN slug SET NOT NULL, ALTER COLUMN auth_type SET NOT NULL");
-	alter(planner, CRD_CATALOG, "drop name", "DROP COLUMN name");
-	add(planner, FINISH, CRD_RUN, CRD_CATALOG, ACCESS_EXCLUSIVE,
-		"slug identifies an entry",
-		"ALTER TABLE connections.available_connections ADD UNIQUE (slug)");
+	crd_plan_alter(planner, CRD_CATALOG, "slug and auth_type are required",
+				   "ALTER COLUMN slug SET NOT NULL, ALTER COLUMN auth_type SET NOT NULL");
+	crd_plan_alter(planner, CRD_CATALOG, "drop name", "DROP COLUMN name");
+	crd_plan_add(planner, CRD_FINISH, CRD_RUN, CRD_CATALOG, AccessExclusiveLock,
+				 "slug identifies an entry",
+				 "ALTER TABLE connections.available_connections ADD UNIQUE (slug)");
 	replay(planner, CRD_CATALOG);
 }
 
@@ -266,34 +214,35 @@ step1_down(CrdPlanner *planner)
 	StringInfoData rows;
 
 	planner->plan->rows[1] = schema->nrows;
-	keep_columns(planner, false);
-	forget(planner, KEEP, "kept_catalog", planner->keepsake->rows != NIL);
+	crd_plan_keep_columns(planner, false);
+	crd_plan_forget(planner, CRD_KEEP, "kept_catalog", planner->keepsake->rows != NIL);
 	initStringInfo(&rows);
 	for (int i = 0; i < schema->nrows; i++)
 		appendStringInfo(&rows, "%s(%s, %s, %s, %s)", i ? ", " : "",
-						 literal(schema->rows[i].id),
-						 literal(schema->rows[i].slug),
-						 literal(schema->rows[i].display_name),
-						 literal(schema->rows[i].auth_type));
+						 crd_literal(schema->rows[i].id),
+						 crd_literal(schema->rows[i].slug),
+						 crd_literal(schema->rows[i].display_name),
+						 crd_literal(schema->rows[i].auth_type));
 	if (rows.len)
-		add(planner, KEEP, CRD_RUN_IN_LEDGER, CRD_CATALOG, ROW_EXCLUSIVE,
-			"keep the entries for when step 1 is applied again",
-			"INSERT INTO connections_redesign.kept_catalog (id, slug, display_name, auth_type) VALUES %s",
-			rows.data);
+		crd_plan_add(planner, CRD_KEEP, CRD_RUN_IN_LEDGER, CRD_CATALOG, RowExclusiveLock,
+					 "keep the entries for when step 1 is applied again",
+					 "INSERT INTO connections_redesign.kept_catalog (id, slug, display_name, auth_type) VALUES %s",
+					 rows.data);
 
-	add(planner, PREPARE, CRD_RUN, CRD_CATALOG, ACCESS_EXCLUSIVE,
-		"bring name back, without values yet",
-		"ALTER TABLE connections.available_connections ADD COLUMN name text");
-	fill(planner, CRD_CATALOG, "name", kept_type_or(planner, "name", "text"),
+	crd_plan_add(planner, CRD_PREPARE, CRD_RUN, CRD_CATALOG, AccessExclusiveLock,
+				 "bring name back, without values yet",
+				 "ALTER TABLE connections.available_connections ADD COLUMN name %s",
+				 new_type(planner, "name"));
+	fill(planner, CRD_CATALOG, "name", crd_plan_kept_type(planner, "name"),
 		 "slug::text");
-	if (kept_not_null(planner, "name"))
-		alter(planner, CRD_CATALOG, "name is required", "ALTER COLUMN name SET NOT NULL");
-	alter(planner, CRD_CATALOG, "drop slug, display_name and auth_type",
-		  "DROP COLUMN slug, DROP COLUMN display_name, DROP COLUMN auth_type");
+	if (crd_plan_kept_not_null(planner, "name"))
+		crd_plan_alter(planner, CRD_CATALOG, "name is required", "ALTER COLUMN name SET NOT NULL");
+	crd_plan_alter(planner, CRD_CATALOG, "drop slug, display_name and auth_type",
+				   "DROP COLUMN slug, DROP COLUMN display_name, DROP COLUMN auth_type");
 	if (planner->keepsake->columns[1] == NIL)
-		add(planner, FINISH, CRD_RUN, CRD_CATALOG, ACCESS_EXCLUSIVE,
-			"name identifies an entry",
-			"ALTER TABLE connections.available_connections ADD UNIQUE (name)");
+		crd_plan_add(planner, CRD_FINISH, CRD_RUN, CRD_CATALOG, AccessExclusiveLock,
+					 "name identifies an entry",
+					 "ALTER TABLE connections.available_connections ADD UNIQUE (name)");
 	replay(planner, CRD_CATALOG);
 }
 
@@ -308,14 +257,14 @@ step2_up(CrdPlanner *planner)
 	const char *type = schema->column[CRD_CATALOG_ID].type;
 
 	planner->plan->rows[2] = crd_findings_census(planner->findings)->total;
-	forget(planner, KEEP, "kept_ddl", planner->keepsake->has_ddl[2]);
-	add(planner, PREPARE, CRD_RUN, CRD_CONNECTIONS, ACCESS_EXCLUSIVE,
-		"add the new column, without values yet",
-		"ALTER TABLE connections.connections ADD COLUMN available_connection_id text");
+	crd_plan_forget(planner, CRD_KEEP, "kept_ddl", planner->keepsake->has_ddl[2]);
+	crd_plan_add(planner, CRD_PREPARE, CRD_RUN, CRD_CONNECTIONS, AccessExclusiveLock,
+				 "add the new column, without values yet",
+				 "ALTER TABLE connections.connections ADD COLUMN available_connection_id text");
 	fill(planner, CRD_CONNECTIONS, "available_connection_id", type,
 		 crd_mapping_expr(schema, crd_id_literals(schema)));
 	if (planner->findings->target < 4)
-		create_bridge(planner);
+		crd_plan_create_bridge(planner);
 	replay(planner, CRD_CONNECTIONS);
 }
 
@@ -326,14 +275,11 @@ step2_down(CrdPlanner *planner)
 		planner->plan->rows[2] = planner->findings->census->total;
 	else if (planner->findings->way_back_counts)
 		planner->plan->rows[2] = planner->findings->way_back_counts->total;
-	keep_columns(planner, false);
-	if (planner->schema->has_bridge)
-		add(planner, PREPARE, CRD_RUN, CRD_CONNECTIONS, ACCESS_EXCLUSIVE,
-			"the bridge has nothing to fill any more",
-			"DROP TRIGGER %s ON connections.connections",
-			quote_identifier(CRD_BRIDGE_TRIGGER));
-	alter(planner, CRD_CONNECTIONS, "drop available_connection_id",
-		  "DROP COLUMN available_connection_id");
+	crd_plan_keep_columns(planner, false);
+	crd_plan_drop_trigger(planner, planner->schema->has_bridge, CRD_BRIDGE_TRIGGER,
+						  "the bridge has nothing to fill any more");
+	crd_plan_alter(planner, CRD_CONNECTIONS, "drop available_connection_id",
+				   "DROP COLUMN available_connection_id");
 }
 
 /*
@@ -347,25 +293,25 @@ step3_up(CrdPlanner *planner)
 	const CrdSchema *schema = planner->schema;
 
 	planner->plan->rows[3] = crd_findings_census(planner->findings)->total;
-	forget(planner, KEEP, "kept_ddl", planner->keepsake->has_ddl[3]);
+	crd_plan_forget(planner, CRD_KEEP, "kept_ddl", planner->keepsake->has_ddl[3]);
 	if (OidIsValid(schema->own_fk_index))
-		add(planner, KEEP, CRD_RUN_IN_LEDGER, CRD_CONNECTIONS, ROW_EXCLUSIVE,
-			"remember that the index was there before",
-			"INSERT INTO connections_redesign.kept_ddl (step, direction, seq, statement) VALUES (3, 'up', 1, %s)",
-			quote_literal_cstr(get_rel_name(schema->own_fk_index)));
-	alter(planner, CRD_CONNECTIONS, "available_connection_id is required",
-		  "ALTER COLUMN available_connection_id SET NOT NULL");
-	add(planner, FINISH, CRD_RUN, CRD_CONNECTIONS, SHARE_ROW_EXCLUSIVE,
-		"every connection is of an available kind, and no kind in use can be deleted",
-		"ALTER TABLE connections.connections ADD FOREIGN KEY (available_connection_id)"
-		" REFERENCES connections.available_connections (id) ON DELETE RESTRICT");
+		crd_plan_add(planner, CRD_KEEP, CRD_RUN_IN_LEDGER, CRD_CONNECTIONS, RowExclusiveLock,
+					 "remember that the index was there before",
+					 "INSERT INTO connections_redesign.kept_ddl (step, direction, seq, statement) VALUES (3, 'up', 1, %s)",
+					 quote_literal_cstr(get_rel_name(schema->own_fk_index)));
+	crd_plan_alter(planner, CRD_CONNECTIONS, "available_connection_id is required",
+				   "ALTER COLUMN available_connection_id SET NOT NULL");
+	crd_plan_add(planner, CRD_FINISH, CRD_RUN, CRD_CONNECTIONS, ShareRowExclusiveLock,
+				 "every connection is of an available kind, and no kind in use can be deleted",
+				 "ALTER TABLE connections.connections ADD FOREIGN KEY (available_connection_id)"
+				 " REFERENCES connections.available_connections (id) ON DELETE RESTRICT");
 	if (!schema->has_fk_index)
-		add(planner, FINISH, CRD_RUN, CRD_CONNECTIONS, "SHARE",
-			"find the connections of a kind",
-			"CREATE INDEX ON connections.connections (available_connection_id)");
+		crd_plan_add(planner, CRD_FINISH, CRD_RUN, CRD_CONNECTIONS, ShareLock,
+					 "find the connections of a kind",
+					 "CREATE INDEX ON connections.connections (available_connection_id)");
 	/* others who applied step 2 had no bridge; NOT NULL makes it necessary */
 	if (schema->version == 2 && !schema->has_bridge && planner->findings->target < 4)
-		create_bridge(planner);
+		crd_plan_create_bridge(planner);
 }
 
 static void
@@ -374,19 +320,18 @@ step3_down(CrdPlanner *planner)
 	const CrdSchema *schema = planner->schema;
 	Oid			index = schema->own_fk_index;
 
-	forget(planner, KEEP, "kept_ddl", planner->keepsake->has_ddl[3]);
-	add(planner, PREPARE, CRD_RUN, CRD_CONNECTIONS, ACCESS_EXCLUSIVE,
-		"drop the foreign key",
-		"ALTER TABLE connections.connections DROP CONSTRAINT %s",
-		quote_identifier(schema->catalog_fk_name));
+	crd_plan_forget(planner, CRD_KEEP, "kept_ddl", planner->keepsake->has_ddl[3]);
+	if (OidIsValid(schema->catalog_fk))
+		crd_plan_add(planner, CRD_PREPARE, CRD_RUN, CRD_CONNECTIONS, AccessExclusiveLock,
+					 "drop the foreign key",
+					 "ALTER TABLE connections.connections DROP CONSTRAINT %s",
+					 quote_identifier(schema->catalog_fk_name));
 	if (OidIsValid(index) && planner->keepsake->statements[3] == NIL)
-		add(planner, PREPARE, CRD_RUN, CRD_CONNECTIONS, ACCESS_EXCLUSIVE,
-			"drop the index", "DROP INDEX %s",
-			quote_qualified_identifier(get_namespace_name(get_rel_namespace(index)),
-									   get_rel_name(index)));
-	if (planner->findings->target >= 2)
-		alter(planner, CRD_CONNECTIONS, "available_connection_id may be NULL",
-			  "ALTER COLUMN available_connection_id DROP NOT NULL");
+		crd_plan_add(planner, CRD_PREPARE, CRD_RUN, CRD_CONNECTIONS, AccessExclusiveLock,
+					 "drop the index", "DROP INDEX %s", crd_qualified_name(index));
+	if (planner->online || planner->findings->target >= 2)
+		crd_plan_alter(planner, CRD_CONNECTIONS, "available_connection_id may be NULL",
+					   "ALTER COLUMN available_connection_id DROP NOT NULL");
 }
 
 /*
@@ -398,14 +343,12 @@ step4_up(CrdPlanner *planner)
 {
 	const CrdSchema *schema = planner->schema;
 	const CrdKeepsake *keepsake = planner->keepsake;
-	bool		has_id = crd_has_column(schema, CRD_AVAILABLE_CONNECTION_ID);
+	bool		has_id = crd_ids_filled(schema);
 	const char **types = palloc(sizeof(char *) * (schema->nrows + 1));
 	const char **ids = crd_id_literals(schema);
-	StringInfoData values;
 	bool		exceptions = false;
 	ListCell   *lc;
 
-	initStringInfo(&values);
 	for (int i = 0; i < schema->nrows; i++)
 		types[i] = "NULL";
 	foreach(lc, crd_findings_dictionary(planner->findings))
@@ -414,55 +357,44 @@ step4_up(CrdPlanner *planner)
 
 		planner->plan->rows[4] += kept->count;
 		exceptions |= kept->exceptions;
-		appendStringInfo(&values, "%s(%s, %s)", values.len ? ", " : "",
-						 literal(kept->id), literal(kept->type));
 		for (int i = 0; i < schema->nrows; i++)
 			if (strcmp(schema->rows[i].id, kept->id) == 0)
-				types[i] = literal(kept->type);
+				types[i] = crd_literal(kept->type);
 	}
 
-	keep_columns(planner, true);
-	forget(planner, KEEP, "kept_type_dictionary", keepsake->types != NIL);
-	forget(planner, KEEP, "kept_type_exception", keepsake->has_exceptions);
-	if (values.len)
-		add(planner, KEEP, CRD_RUN_IN_LEDGER, CRD_CONNECTIONS, ROW_EXCLUSIVE,
-			"keep the type that most connections of each kind have",
-			"INSERT INTO connections_redesign.kept_type_dictionary (available_connection_id, type) VALUES %s",
-			values.data);
+	crd_plan_keep_columns(planner, true);
+	crd_plan_keep_dictionary(planner);
 	if (exceptions)
-		add(planner, KEEP, CRD_KEEP_EXCEPTIONS, CRD_CONNECTIONS, ACCESS_SHARE,
-			"keep the type of the other connections",
-			"SELECT %s, (%s)::text, type::text FROM connections.connections"
-			" WHERE type::text COLLATE \"C\" IS DISTINCT FROM (%s)",
-			schema->key,
-			has_id ? "available_connection_id" : crd_mapping_expr(schema, ids),
-			has_id ? crd_by_id_expr(schema, types) : crd_mapping_expr(schema, types));
+		crd_plan_add(planner, CRD_KEEP, CRD_KEEP_EXCEPTIONS, CRD_CONNECTIONS, AccessShareLock,
+					 "keep the type of the other connections",
+					 "SELECT %s, (%s)::text, type::text FROM connections.connections"
+					 " WHERE type::text COLLATE \"C\" IS DISTINCT FROM (%s)",
+					 schema->key,
+					 has_id ? "available_connection_id" : crd_mapping_expr(schema, ids),
+					 has_id ? crd_by_id_expr(schema, types) : crd_mapping_expr(schema, types));
 	if (exceptions)
-		keep_key(planner);
+		crd_plan_keep_key(planner);
 
-	if (schema->has_bridge)
-		add(planner, PREPARE, CRD_RUN, CRD_CONNECTIONS, ACCESS_EXCLUSIVE,
-			"the bridge has nothing to read any more",
-			"DROP TRIGGER %s ON connections.connections",
-			quote_identifier(CRD_BRIDGE_TRIGGER));
+	crd_plan_drop_trigger(planner, schema->has_bridge, CRD_BRIDGE_TRIGGER,
+						  "the bridge has nothing to read any more");
 	if (schema->column[CRD_NAME].not_null)
-		add(planner, PREPARE, CRD_RUN, CRD_CONNECTIONS, ACCESS_EXCLUSIVE,
-			"label may be NULL",
-			"ALTER TABLE connections.connections ALTER COLUMN name DROP NOT NULL");
+		crd_plan_add(planner, CRD_PREPARE, CRD_RUN, CRD_CONNECTIONS, AccessExclusiveLock,
+					 "label may be NULL",
+					 "ALTER TABLE connections.connections ALTER COLUMN name DROP NOT NULL");
 	if (keepsake->has_null_labels)
 	{
-		add(planner, PREPARE, CRD_RUN_AS_REPLICA, CRD_CONNECTIONS, ROW_EXCLUSIVE,
-			"labels that were NULL before the rollback, and are still empty, are NULL again",
-			"UPDATE connections.connections SET name = NULL"
-			" WHERE name::text = '' AND connections_redesign.label_was_null(%s)",
-			schema->key);
-		forget(planner, FINISH, "kept_null_label", true);
+		crd_plan_add(planner, CRD_PREPARE, CRD_RUN_AS_REPLICA, CRD_CONNECTIONS, RowExclusiveLock,
+					 "labels that were NULL before the rollback, and are still empty, are NULL again",
+					 "UPDATE connections.connections SET name = NULL"
+					 " WHERE name::text = '' AND connections_redesign.label_was_null(%s)",
+					 schema->key);
+		crd_plan_forget(planner, CRD_FINISH, "kept_null_label", true);
 	}
-	alter(planner, CRD_CONNECTIONS, "drop provider and type",
-		  "DROP COLUMN provider, DROP COLUMN type");
-	add(planner, FINISH, CRD_RUN, CRD_CONNECTIONS, ACCESS_EXCLUSIVE,
-		"name becomes label",
-		"ALTER TABLE connections.connections RENAME COLUMN name TO label");
+	crd_plan_alter(planner, CRD_CONNECTIONS, "drop provider and type",
+				   "DROP COLUMN provider, DROP COLUMN type");
+	crd_plan_add(planner, CRD_FINISH, CRD_RUN, CRD_CONNECTIONS, AccessExclusiveLock,
+				 "name becomes label",
+				 "ALTER TABLE connections.connections RENAME COLUMN name TO label");
 }
 
 static void
@@ -473,66 +405,122 @@ step4_down(CrdPlanner *planner)
 	const CrdKeepsake *keepsake = planner->keepsake;
 
 	planner->plan->rows[4] = counts->total;
-	forget(planner, KEEP, "kept_null_label", keepsake->has_null_labels);
+	crd_plan_forget(planner, CRD_KEEP, "kept_null_label", keepsake->has_null_labels);
 	if (counts->null_labels > 0)
-		add(planner, KEEP, CRD_KEEP_NULL_LABELS, CRD_CONNECTIONS, ACCESS_SHARE,
-			"remember which labels are NULL, for when step 4 is applied again",
-			"SELECT %s FROM connections.connections WHERE label IS NULL",
-			planner->schema->key);
+		crd_plan_add(planner, CRD_KEEP, CRD_KEEP_NULL_LABELS, CRD_CONNECTIONS, AccessShareLock,
+					 "remember which labels are NULL, for when step 4 is applied again",
+					 "SELECT %s FROM connections.connections WHERE label IS NULL",
+					 planner->schema->key);
 	if (counts->null_labels > 0)
-		keep_key(planner);
+		crd_plan_keep_key(planner);
 	if (counts->null_labels > 0 || counts->config_changes > 0)
-		add(planner, PREPARE, CRD_RUN_AS_REPLICA, CRD_CONNECTIONS, ROW_EXCLUSIVE,
-			"NULL labels become empty names, and config tells the capability",
-			"UPDATE connections.connections SET label = %s, config = %s"
-			" WHERE label IS NULL OR %s",
-			way->label, way->config, way->config_changes);
-	add(planner, PREPARE, CRD_RUN, CRD_CONNECTIONS, ACCESS_EXCLUSIVE,
-		"bring provider and type back, without values yet",
-		"ALTER TABLE connections.connections ADD COLUMN provider text, ADD COLUMN type text");
+		crd_plan_add(planner, CRD_PREPARE, CRD_RUN_AS_REPLICA, CRD_CONNECTIONS, RowExclusiveLock,
+					 "NULL labels become empty names, and config tells the capability",
+					 "UPDATE connections.connections SET label = %s, config = %s"
+					 " WHERE label IS NULL OR %s",
+					 way->label, way->config, way->config_changes);
+	crd_plan_add(planner, CRD_PREPARE, CRD_RUN, CRD_CONNECTIONS, AccessExclusiveLock,
+				 "bring provider and type back, without values yet",
+				 "ALTER TABLE connections.connections ADD COLUMN provider text, ADD COLUMN type text");
 	fill(planner, CRD_CONNECTIONS, "provider",
-		 kept_type_or(planner, "provider", "text"), way->provider);
+		 crd_plan_kept_type(planner, "provider"), way->provider);
 	fill(planner, CRD_CONNECTIONS, "type",
-		 kept_type_or(planner, "type", "text"), way->type);
-	if (kept_not_null(planner, "provider"))
-		alter(planner, CRD_CONNECTIONS, "provider is required",
-			  "ALTER COLUMN provider SET NOT NULL");
-	if (kept_not_null(planner, "type"))
-		alter(planner, CRD_CONNECTIONS, "type is required",
-			  "ALTER COLUMN type SET NOT NULL");
-	if (kept_not_null(planner, "name"))
-		alter(planner, CRD_CONNECTIONS, "name is required",
-			  "ALTER COLUMN label SET NOT NULL");
-	add(planner, FINISH, CRD_RUN, CRD_CONNECTIONS, ACCESS_EXCLUSIVE,
-		"label becomes name",
-		"ALTER TABLE connections.connections RENAME COLUMN label TO name");
+		 crd_plan_kept_type(planner, "type"), way->type);
+	if (crd_plan_kept_not_null(planner, "provider"))
+		crd_plan_alter(planner, CRD_CONNECTIONS, "provider is required",
+					   "ALTER COLUMN provider SET NOT NULL");
+	if (crd_plan_kept_not_null(planner, "type"))
+		crd_plan_alter(planner, CRD_CONNECTIONS, "type is required",
+					   "ALTER COLUMN type SET NOT NULL");
+	if (crd_plan_kept_not_null(planner, "name"))
+		crd_plan_alter(planner, CRD_CONNECTIONS, "name is required",
+					   "ALTER COLUMN label SET NOT NULL");
+	crd_plan_add(planner, CRD_FINISH, CRD_RUN, CRD_CONNECTIONS, AccessExclusiveLock,
+				 "label becomes name",
+				 "ALTER TABLE connections.connections RENAME COLUMN label TO name");
 	replay(planner, CRD_CONNECTIONS);
 	if (planner->findings->target >= 2)
-		create_bridge(planner);
-	forget(planner, FINISH, "kept_ddl", keepsake->has_ddl[4]);
-	forget(planner, FINISH, "kept_type_dictionary", keepsake->types != NIL);
-	forget(planner, FINISH, "kept_type_exception", keepsake->has_exceptions);
+		crd_plan_create_bridge(planner);
+	crd_plan_forget(planner, CRD_FINISH, "kept_ddl", keepsake->has_ddl[4]);
+	crd_plan_forget(planner, CRD_FINISH, "kept_type_dictionary", keepsake->types != NIL);
+	crd_plan_forget(planner, CRD_FINISH, "kept_type_exception", keepsake->has_exceptions);
+
+	planner->plan->warnings = crd_way_back_warnings(counts);
+}
+
+List *
+crd_way_back_warnings(const CrdWayBackCounts *counts)
+{
+	List	   *warnings = NIL;
 
 	if (counts->config_changes > 0)
-		planner->plan->warnings =
-			lappend(planner->plan->warnings,
+		warnings =
+			lappend(warnings,
 					psprintf("config of " INT64_FORMAT " connections was given the capability that their available connection has",
 							 counts->config_changes));
 	if (counts->type_unknown > 0)
-		planner->plan->warnings =
-			lappend(planner->plan->warnings,
+		warnings =
+			lappend(warnings,
 					psprintf("type of " INT64_FORMAT " connections is not known from before: it was set to the auth_type of their available connection",
 							 counts->type_unknown));
+	return warnings;
 }
 
 
-/* Adding actions */
+/* Putting actions together */
 
-static void
-add(CrdPlanner *planner, Phase phase, CrdActionKind kind, CrdTable table,
-	const char *lock_mode, const char *purpose, const char *format,...)
+void
+crd_planner_init(CrdPlanner *planner, CrdFindings *findings, bool online)
+{
+	memset(planner, 0, sizeof(CrdPlanner));
+	planner->findings = findings;
+	planner->schema = findings->schema;
+	planner->keepsake = findings->keepsake;
+	planner->online = online;
+	planner->plan = palloc0(sizeof(CrdPlan));
+	initStringInfo(&planner->filled);
+	for (CrdTable table = 0; table < CRD_NTABLES; table++)
+	{
+		initStringInfo(&planner->clauses[table]);
+		initStringInfo(&planner->purposes[table]);
+	}
+}
+
+List *
+crd_plan_collect(CrdPlanner *planner, bool up)
+{
+	List	   *actions = NIL;
+
+	for (int i = 0; i < CRD_NTABLES; i++)
+	{
+		CrdTable	table = up == (i == 0) ? CRD_CATALOG : CRD_CONNECTIONS;
+		StringInfo	clauses = &planner->clauses[table];
+
+		if (clauses->len > 0)
+			planner->parts[table][CRD_REWRITE] =
+				list_make1(make_action(planner->clauses_step[table], CRD_RUN, table,
+									   AccessExclusiveLock,
+									   pstrdup(planner->purposes[table].data),
+									   psprintf("ALTER TABLE %s %s",
+												planner->schema->relation[table].name,
+												clauses->data)));
+		resetStringInfo(clauses);
+		resetStringInfo(&planner->purposes[table]);
+		for (CrdPart part = 0; part < CRD_NPARTS; part++)
+		{
+			actions = list_concat(actions, planner->parts[table][part]);
+			planner->parts[table][part] = NIL;
+		}
+	}
+	return actions;
+}
+
+CrdAction *
+crd_plan_add(CrdPlanner *planner, CrdPart part, CrdActionKind kind, CrdTable table,
+			 LOCKMODE lock_mode, const char *purpose, const char *format,...)
 {
 	StringInfoData buf;
+	CrdAction  *action;
 	int			needed;
 
 	initStringInfo(&buf);
@@ -546,16 +534,14 @@ add(CrdPlanner *planner, Phase phase, CrdActionKind kind, CrdTable table,
 		if (needed)
 			enlargeStringInfo(&buf, needed);
 	} while (needed);
-	planner->phases[table][phase] =
-		lappend(planner->phases[table][phase],
-				make_action(planner->step, kind, table, lock_mode, purpose,
-							buf.data));
+	action = make_action(planner->step, kind, table, lock_mode, purpose, buf.data);
+	planner->parts[table][part] = lappend(planner->parts[table][part], action);
+	return action;
 }
 
-/* Add a clause to the one ALTER TABLE of the table. */
-static void
-alter(CrdPlanner *planner, CrdTable table, const char *purpose,
-	  const char *format,...)
+void
+crd_plan_alter(CrdPlanner *planner, CrdTable table, const char *purpose,
+			   const char *format,...)
 {
 	StringInfo	buf = &planner->clauses[table];
 	int			needed;
@@ -577,19 +563,39 @@ alter(CrdPlanner *planner, CrdTable table, const char *purpose,
 	planner->clauses_step[table] = Max(planner->clauses_step[table], planner->step);
 }
 
-/* Give a new column its type and, in the rewrite, its values. */
+/*
+ * Give a new column its type and, in the rewrite, its values.  Online nothing is
+ * rewritten, which is not MVCC-safe: the few rows of the catalog are updated.
+ */
 static void
 fill(CrdPlanner *planner, CrdTable table, const char *column,
 	 const char *type, const char *value)
 {
-	alter(planner, table, psprintf("fill %s", column),
-		  "ALTER COLUMN %s TYPE %s USING ((%s)::%s)", column, type, value, type);
+	if (planner->online)
+	{
+		crd_plan_add(planner, CRD_PREPARE, CRD_RUN_AS_REPLICA, table, RowExclusiveLock,
+					 psprintf("fill %s", column), "UPDATE %s SET %s = (%s)::%s",
+					 planner->schema->relation[table].name, column, value, type);
+		return;
+	}
+	crd_plan_alter(planner, table, psprintf("fill %s", column),
+				   "ALTER COLUMN %s TYPE %s USING ((%s)::%s)", column, type, value, type);
 	if (table == CRD_CONNECTIONS)
 	{
 		planner->plan->rewrites = true;
 		appendStringInfo(&planner->filled, "%s%s", planner->filled.len ? ", " : "",
 						 column);
 	}
+}
+
+/*
+ * The type to add a column with: a rewrite changes it when it gives the values,
+ * so that one that has to be filled can be a domain that is NOT NULL.
+ */
+static const char *
+new_type(CrdPlanner *planner, const char *column)
+{
+	return planner->online ? crd_plan_kept_type(planner, column) : "text";
 }
 
 /*
@@ -620,10 +626,10 @@ analyze_new_columns(CrdPlanner *planner)
 }
 
 static CrdAction *
-make_action(int step, CrdActionKind kind, CrdTable table, const char *lock_mode,
+make_action(int step, CrdActionKind kind, CrdTable table, LOCKMODE lock_mode,
 			const char *purpose, const char *statement)
 {
-	CrdAction  *action = palloc(sizeof(CrdAction));
+	CrdAction  *action = palloc0(sizeof(CrdAction));
 
 	action->step = step;
 	action->kind = kind;
@@ -634,13 +640,8 @@ make_action(int step, CrdActionKind kind, CrdTable table, const char *lock_mode,
 	return action;
 }
 
-/*
- * Keep the shape of the columns that the step drops, and what goes with them.
- * What was kept of the step before is not needed any more: this plan has read
- * it.
- */
-static void
-keep_columns(CrdPlanner *planner, bool up)
+void
+crd_plan_keep_columns(CrdPlanner *planner, bool up)
 {
 	const CrdSchema *schema = planner->schema;
 	CrdColumnId columns[CRD_NCOLUMNS];
@@ -655,7 +656,7 @@ keep_columns(CrdPlanner *planner, bool up)
 			columns[ncolumns++] = crd_drops[i].column;
 	table = schema->column[columns[0]].table;
 
-	forget(planner, KEEP, "kept_ddl", planner->keepsake->has_ddl[planner->step]);
+	crd_plan_forget(planner, CRD_KEEP, "kept_ddl", planner->keepsake->has_ddl[planner->step]);
 	initStringInfo(&values);
 	for (int i = 0; i < ncolumns; i++)
 		keep_column(planner, &values, up, ++seq, columns[i]);
@@ -667,16 +668,16 @@ keep_columns(CrdPlanner *planner, bool up)
 		CrdKeptStatement *kept = lfirst(lc);
 
 		appendStringInfo(&values, ", (%d, %s, %d, %s, NULL, NULL, %s, %s, %s, %s)",
-						 planner->step, up ? "'up'" : "'down'", ++seq, literal(kept->constraint),
-						 literal(kept->statement), literal(kept->keys),
-						 literal(kept->condition),
+						 planner->step, up ? "'up'" : "'down'", ++seq, crd_literal(kept->constraint),
+						 crd_literal(kept->statement), crd_literal(kept->keys),
+						 crd_literal(kept->condition),
 						 kept->nulls_distinct ? "true" : "false");
 	}
-	add(planner, KEEP, CRD_RUN_IN_LEDGER, table,
-		ROW_EXCLUSIVE, "keep what the dropped columns were, for the way back",
-		"INSERT INTO connections_redesign.kept_ddl"
-		" (step, direction, seq, name, type, not_null, statement, keys, condition, nulls_distinct) VALUES %s",
-		values.data);
+	crd_plan_add(planner, CRD_KEEP, CRD_RUN_IN_LEDGER, table,
+				 RowExclusiveLock, "keep what the dropped columns were, for the way back",
+				 "INSERT INTO connections_redesign.kept_ddl"
+				 " (step, direction, seq, name, type, not_null, statement, keys, condition, nulls_distinct) VALUES %s",
+				 values.data);
 }
 
 static void
@@ -688,37 +689,58 @@ keep_column(CrdPlanner *planner, StringInfo values, bool up, int seq,
 	appendStringInfo(values, "%s(%d, %s, %d, %s, %s, %s, NULL, NULL, NULL, true)",
 					 values->len ? ", " : "", planner->step,
 					 up ? "'up'" : "'down'", seq,
-					 literal(column->name), literal(column->type),
+					 crd_literal(column->name), crd_literal(column->type),
 					 column->not_null ? "true" : "false");
 }
 
-/* Keep by which key the queries before keep their rows. */
-static void
-keep_key(CrdPlanner *planner)
+void
+crd_plan_keep_dictionary(CrdPlanner *planner)
+{
+	StringInfoData values;
+	ListCell   *lc;
+
+	crd_plan_forget(planner, CRD_KEEP, "kept_type_dictionary", planner->keepsake->types != NIL);
+	crd_plan_forget(planner, CRD_KEEP, "kept_type_exception", planner->keepsake->has_exceptions);
+	initStringInfo(&values);
+	foreach(lc, crd_findings_dictionary(planner->findings))
+	{
+		CrdKeptType *kept = lfirst(lc);
+
+		appendStringInfo(&values, "%s(%s, %s)", values.len ? ", " : "",
+						 crd_literal(kept->id), crd_literal(kept->type));
+	}
+	if (values.len)
+		crd_plan_add(planner, CRD_KEEP, CRD_RUN_IN_LEDGER, CRD_CONNECTIONS, RowExclusiveLock,
+					 "keep the type that most connections of each kind have",
+					 "INSERT INTO connections_redesign.kept_type_dictionary (available_connection_id, type) VALUES %s",
+					 values.data);
+}
+
+void
+crd_plan_keep_key(CrdPlanner *planner)
 {
 	const char *known = planner->keepsake->key;
 
 	if (known && strcmp(known, planner->schema->key) == 0)
 		return;
-	forget(planner, KEEP, "kept_key", known != NULL);
-	add(planner, KEEP, CRD_RUN_IN_LEDGER, CRD_CONNECTIONS, ROW_EXCLUSIVE,
-		"remember by which key these connections are kept",
-		"INSERT INTO connections_redesign.kept_key (expression) VALUES (%s)",
-		quote_literal_cstr(planner->schema->key));
+	crd_plan_forget(planner, CRD_KEEP, "kept_key", known != NULL);
+	crd_plan_add(planner, CRD_KEEP, CRD_RUN_IN_LEDGER, CRD_CONNECTIONS, RowExclusiveLock,
+				 "remember by which key these connections are kept",
+				 "INSERT INTO connections_redesign.kept_key (expression) VALUES (%s)",
+				 quote_literal_cstr(planner->schema->key));
 }
 
-/* Delete what was kept, if there is anything; of kept_ddl, the step's. */
-static void
-forget(CrdPlanner *planner, Phase phase, const char *from, bool anything)
+void
+crd_plan_forget(CrdPlanner *planner, CrdPart part, const char *from, bool anything)
 {
 	if (!anything)
 		return;
 	if (strcmp(from, "kept_ddl") == 0)
 		from = psprintf("kept_ddl WHERE step = %d", planner->step);
-	add(planner, phase, CRD_RUN_IN_LEDGER,
-		planner->step == 1 ? CRD_CATALOG : CRD_CONNECTIONS, ROW_EXCLUSIVE,
-		"what was kept has been used",
-		"DELETE FROM connections_redesign.%s", from);
+	crd_plan_add(planner, part, CRD_RUN_IN_LEDGER,
+				 planner->step == 1 ? CRD_CATALOG : CRD_CONNECTIONS, RowExclusiveLock,
+				 "what was kept has been used",
+				 "DELETE FROM connections_redesign.%s", from);
 }
 
 /* Run again what was kept when the columns were dropped. */
@@ -728,41 +750,49 @@ replay(CrdPlanner *planner, CrdTable table)
 	ListCell   *lc;
 
 	foreach(lc, planner->keepsake->statements[planner->step])
-		add(planner, FINISH, CRD_RUN, table, ACCESS_EXCLUSIVE,
-			"bring back what went with the column", "%s",
-			((CrdKeptStatement *) lfirst(lc))->statement);
+		crd_plan_add(planner, CRD_FINISH, CRD_RUN, table, AccessExclusiveLock,
+					 "bring back what went with the column", "%s",
+					 ((CrdKeptStatement *) lfirst(lc))->statement);
 }
 
-static void
-create_bridge(CrdPlanner *planner)
+void
+crd_plan_create_bridge(CrdPlanner *planner)
 {
 	/* others may have applied step 4 without dropping it */
-	if (planner->schema->has_bridge)
-		add(planner, PREPARE, CRD_RUN, CRD_CONNECTIONS, ACCESS_EXCLUSIVE,
-			"make room for the bridge",
-			"DROP TRIGGER %s ON connections.connections",
-			quote_identifier(CRD_BRIDGE_TRIGGER));
-	add(planner, FINISH, CRD_RUN, CRD_CONNECTIONS, SHARE_ROW_EXCLUSIVE,
-		"keep available_connection_id right while provider and type are written",
-		"%s", crd_bridge_ddl(planner->schema));
-	add(planner, FINISH, CRD_RUN, CRD_CONNECTIONS, SHARE_ROW_EXCLUSIVE,
-		"also for rows that replication or a restore writes",
-		"ALTER TABLE connections.connections ENABLE ALWAYS TRIGGER %s",
-		quote_identifier(CRD_BRIDGE_TRIGGER));
+	crd_plan_drop_trigger(planner, planner->schema->has_bridge, CRD_BRIDGE_TRIGGER,
+						  "make room for the bridge");
+	crd_plan_add(planner, CRD_FINISH, CRD_RUN, CRD_CONNECTIONS, ShareRowExclusiveLock,
+				 "keep available_connection_id right while provider and type are written",
+				 "%s", crd_bridge_ddl(planner->schema));
+	crd_plan_add(planner, CRD_FINISH, CRD_RUN, CRD_CONNECTIONS, ShareRowExclusiveLock,
+				 "also for rows that replication or a restore writes",
+				 "ALTER TABLE connections.connections ENABLE ALWAYS TRIGGER %s",
+				 quote_identifier(CRD_BRIDGE_TRIGGER));
 }
 
-static const char *
-kept_type_or(CrdPlanner *planner, const char *column, const char *otherwise)
+void
+crd_plan_drop_trigger(CrdPlanner *planner, bool there, const char *trigger,
+					  const char *purpose)
+{
+	if (there)
+		crd_plan_add(planner, CRD_PREPARE, CRD_RUN, CRD_CONNECTIONS,
+					 AccessExclusiveLock, purpose,
+					 "DROP TRIGGER %s ON connections.connections",
+					 quote_identifier(trigger));
+}
+
+const char *
+crd_plan_kept_type(CrdPlanner *planner, const char *column)
 {
 	const CrdKeptColumn *kept = crd_kept_column(planner->keepsake, planner->step,
 												column);
 
-	return kept ? kept->type : otherwise;
+	return kept ? kept->type : "text";
 }
 
 /* A column that others dropped is taken to have been NOT NULL. */
-static bool
-kept_not_null(CrdPlanner *planner, const char *column)
+bool
+crd_plan_kept_not_null(CrdPlanner *planner, const char *column)
 {
 	const CrdKeptColumn *kept = crd_kept_column(planner->keepsake, planner->step,
 												column);
@@ -770,12 +800,44 @@ kept_not_null(CrdPlanner *planner, const char *column)
 	return kept == NULL || kept->not_null;
 }
 
-static const char *
-literal(const char *value)
+const char *
+crd_qualified_name(Oid relid)
+{
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+									  get_rel_name(relid));
+}
+
+const char *
+crd_literal(const char *value)
 {
 	return value ? quote_literal_cstr(value) : "NULL";
 }
 
+
+static void
+print_action(CrdSet *set, int step, int *seq, const char *statement,
+			 const char *lock_mode, const char *purpose)
+{
+	const char *values[] = {
+		psprintf("%d", step), psprintf("%d", ++*seq), statement, lock_mode, purpose
+	};
+
+	crd_set_put(set, values);
+}
+
+static void
+print_actions(CrdSet *set, const List *actions, int *seq)
+{
+	ListCell   *lc;
+
+	foreach(lc, actions)
+	{
+		CrdAction  *action = lfirst(lc);
+
+		print_action(set, action->step, seq, action->statement,
+					 lock_names[action->lock_mode], action->purpose);
+	}
+}
 
 /*
  * connections_plan(step, online) prints the plan.
@@ -785,8 +847,9 @@ connections_plan(PG_FUNCTION_ARGS)
 {
 	int			target = crd_check_step(fcinfo, 0, 0, CRD_LAST_STEP);
 	CrdSet	   *set;
+	CrdSchema  *schema;
 	CrdFindings *findings;
-	List	   *actions;
+	bool		online;
 	ListCell   *lc;
 	int			seq = 0;
 
@@ -794,38 +857,43 @@ connections_plan(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("argument \"online\" must not be null")));
-	if (PG_GETARG_BOOL(1))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("the online mode is not implemented"),
-				 errhint("Use connections_plan(step) for the atomic mode.")));
-
+	online = PG_GETARG_BOOL(1);
 	set = crd_set_open(fcinfo);
-	findings = crd_findings(crd_schema_read(), target, true);
+	schema = crd_schema_read();
+	findings = crd_findings(schema, target, true);
+	findings->online = online;
 	crd_checks_enforce(findings, CRD_CHECK_BASE);
-	if (findings->schema->version == target)
+	if (schema->version == target && schema->unfinished_step == 0)
 		return (Datum) 0;
 	crd_checks_enforce(findings, CRD_CHECK_SCHEMA);
 	for (CrdTable table = 0; table < CRD_NTABLES; table++)
-		if (findings->schema->relation[table].row_security_binds)
+		if (schema->relation[table].row_security_binds)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("the plan depends on rows that row-level security hides"),
 					 errdetail("FORCE ROW LEVEL SECURITY binds the owner of %s.",
-							   findings->schema->relation[table].name),
+							   schema->relation[table].name),
 					 errhint("The migration lifts FORCE under its lock, and puts it back; only the preview needs it lifted before.")));
-	crd_schema_read_catalog(findings->schema);
-	actions = list_concat(crd_plan_preface(findings->schema, target),
-						  crd_plan(findings)->actions);
-	foreach(lc, actions)
+	crd_schema_read_catalog(schema);
+	if (online)
 	{
-		CrdAction  *action = lfirst(lc);
-		const char *values[] = {
-			psprintf("%d", action->step), psprintf("%d", ++seq),
-			action->statement, action->lock_mode, action->purpose
-		};
+		foreach(lc, crd_plan_online(findings)->phases)
+		{
+			CrdPhase   *phase = lfirst(lc);
 
-		crd_set_put(set, values);
+			print_actions(set, phase->actions, &seq);
+			print_action(set, phase->step, &seq, "COMMIT", NULL,
+						 psprintf("end of the phase %s", phase->name));
+		}
+		return (Datum) 0;
 	}
+	print_actions(set, crd_plan_preface(schema, target), &seq);
+	if (schema->unfinished_step)
+	{
+		print_actions(set, crd_plan_settle(findings), &seq);
+		findings = crd_findings(schema, target, true);
+	}
+	if (schema->version != target)
+		print_actions(set, crd_plan(findings)->actions, &seq);
 	return (Datum) 0;
 }

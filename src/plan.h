@@ -12,6 +12,9 @@
 #ifndef CRD_PLAN_H
 #define CRD_PLAN_H
 
+#include "storage/lockdefs.h"
+
+#include "bridge.h"
 #include "checks.h"
 
 typedef enum CrdActionKind
@@ -20,7 +23,13 @@ typedef enum CrdActionKind
 	CRD_RUN_AS_REPLICA,			/* likewise, without user triggers */
 	CRD_RUN_IN_LEDGER,			/* as the extension's owner */
 	CRD_KEEP_EXCEPTIONS,		/* a query, as the owner of the table ... */
-	CRD_KEEP_NULL_LABELS		/* ... whose rows go to the keepsake */
+	CRD_KEEP_NULL_LABELS,		/* ... whose rows go to the keepsake */
+
+	/* online only; each in transactions of its own */
+	CRD_FILL_ROWS,				/* a walk over the table; and the same ... */
+	CRD_WALK_EXCEPTIONS,		/* ... with a query over each window */
+	CRD_PROVE,					/* a query: how many rows, how many not right */
+	CRD_RUN_IN_WORKER			/* at top level */
 } CrdActionKind;
 
 typedef struct CrdAction
@@ -29,14 +38,33 @@ typedef struct CrdAction
 	CrdActionKind kind;
 	CrdTable	table;
 	const char *statement;
-	const char *lock_mode;		/* on the table, as the documentation spells
-								 * it */
+	LOCKMODE	lock_mode;		/* on the table */
 	const char *purpose;
+
+	/* of a walk */
+	CrdFill		fill;
+	const char *columns;
+	const char *condition;
 } CrdAction;
+
+/*
+ * One transaction of the online form, but for the actions that have their own;
+ * its name is the phase of the progress view.
+ */
+typedef struct CrdPhase
+{
+	const char *name;
+	int			step;
+	bool		up;				/* the way of the step that it is part of */
+	bool		undoes;			/* what was done of that step */
+	bool		is_last;		/* with it the step is done, or undone */
+	List	   *actions;		/* of CrdAction */
+} CrdPhase;
 
 typedef struct CrdPlan
 {
-	List	   *actions;		/* of CrdAction, in order */
+	List	   *actions;		/* of CrdAction, in order; online: */
+	List	   *phases;			/* of CrdPhase */
 	int64		rows[CRD_LAST_STEP + 1];	/* that each step goes through */
 	List	   *warnings;		/* of char *, for when it is done */
 	bool		rewrites;		/* connections is written anew */
@@ -49,6 +77,8 @@ typedef struct CrdStep
 	const char *name;
 	void		(*up) (struct CrdPlanner *planner);
 	void		(*down) (struct CrdPlanner *planner);
+	void		(*up_online) (struct CrdPlanner *planner);
+	void		(*down_online) (struct CrdPlanner *planner);
 } CrdStep;
 
 /* By step, from 1 on. */
@@ -65,5 +95,22 @@ extern List *crd_plan_preface(const CrdSchema *schema, int target);
  * the shared statement belongs to the highest of them.
  */
 extern CrdPlan *crd_plan(CrdFindings *findings);
+
+/*
+ * The online plan: what is not done yet of the step that was begun, or what
+ * undoes it, then the steps to the target.  It depends on nothing but what is
+ * there, so the driver plans anew for each phase and runs the first; the rows
+ * are read only where what they say goes into the plan.
+ */
+extern CrdPlan *crd_plan_online(CrdFindings *findings);
+
+/*
+ * What brings a step that an online run has begun to schema->version, whole, in
+ * the caller's transaction; and the schema as it will be then.
+ */
+extern List *crd_plan_settle(CrdFindings *findings);
+
+/* What to say of the rows that an undone step 4 has changed: List of char *. */
+extern List *crd_way_back_warnings(const CrdWayBackCounts *counts);
 
 #endif							/* CRD_PLAN_H */

@@ -17,7 +17,6 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 
-#include "bridge.h"
 #include "schema.h"
 #include "sql.h"
 
@@ -97,6 +96,7 @@ static void read_primary_key(CrdSchema *schema);
 static void read_catalog_indexes(CrdSchema *schema);
 static void read_connections_objects(CrdSchema *schema);
 static void read_version(CrdSchema *schema);
+static void read_unfinished(CrdSchema *schema);
 static bool fact_holds(const CrdSchema *schema, FactKind kind, CrdColumnId id);
 static char *fact_text(const CrdSchema *schema, FactKind kind, CrdColumnId id);
 
@@ -120,6 +120,7 @@ crd_schema_read(void)
 	read_primary_key(schema);
 	read_catalog_indexes(schema);
 	read_connections_objects(schema);
+	read_unfinished(schema);
 	read_version(schema);
 	return schema;
 }
@@ -128,6 +129,20 @@ bool
 crd_has_column(const CrdSchema *schema, CrdColumnId id)
 {
 	return schema->column[id].attnum != 0;
+}
+
+bool
+crd_ids_filled(const CrdSchema *schema)
+{
+	return crd_has_column(schema, CRD_AVAILABLE_CONNECTION_ID) &&
+		schema->version >= 2;
+}
+
+bool
+crd_to_be_finished(const CrdSchema *schema)
+{
+	return schema->unfinished_step == CRD_LAST_STEP &&
+		schema->version == (schema->unfinished_up ? CRD_LAST_STEP : CRD_LAST_STEP - 1);
 }
 
 bool
@@ -319,10 +334,10 @@ read_connections_objects(CrdSchema *schema)
 	CrdRows    *rows;
 
 	rows = crd_fetch(CRD_CALLER,
-					 "SELECT oid, conname, confdeltype = 'r' AND convalidated FROM pg_constraint"
+					 "SELECT oid, conname, confdeltype = 'r' AND convalidated, confdeltype = 'r' FROM pg_constraint"
 					 " WHERE contype = 'f' AND conrelid = $1::oid AND confrelid = $2::oid"
 					 " AND conkey = ARRAY[$3::int2] AND confkey = ARRAY[$4::int2] AND conparentid = 0"
-					 " ORDER BY 3 DESC, 1 LIMIT 1", 4, connections,
+					 " ORDER BY 3 DESC, 4 DESC, 1 LIMIT 1", 4, connections,
 					 psprintf("%u", schema->relation[CRD_CATALOG].relid), attnum,
 					 psprintf("%d", schema->column[CRD_CATALOG_ID].attnum));
 	if (rows->nrows > 0)
@@ -330,6 +345,8 @@ read_connections_objects(CrdSchema *schema)
 		schema->catalog_fk = atooid(rows->row[0][0]);
 		schema->catalog_fk_name = rows->row[0][1];
 		schema->catalog_fk_restricts = crd_is_true(rows->row[0][2]);
+		schema->catalog_fk_to_validate = crd_is_true(rows->row[0][3]) &&
+			!schema->catalog_fk_restricts;
 	}
 
 	rows = crd_fetch(CRD_CALLER,
@@ -345,11 +362,65 @@ read_connections_objects(CrdSchema *schema)
 	}
 
 	rows = crd_fetch(CRD_CALLER,
+					 "SELECT indexrelid FROM pg_index WHERE indrelid = $1::oid AND NOT indisvalid"
+					 " AND indnatts = 1 AND NOT indisunique AND indpred IS NULL AND indkey[0] = $2::int2 AND $2::int2 > 0"
+					 " ORDER BY 1 LIMIT 1", 2, connections, attnum);
+	if (rows->nrows > 0)
+		schema->invalid_fk_index = atooid(rows->row[0][0]);
+
+	rows = crd_fetch(CRD_CALLER,
 					 "SELECT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = $1::oid AND tgname = $2),"
-					 " EXISTS (SELECT FROM pg_statistic_ext WHERE stxrelid = $1::oid)", 2,
-					 connections, CRD_BRIDGE_TRIGGER);
+					 " EXISTS (SELECT FROM pg_trigger WHERE tgrelid = $1::oid AND tgname = $3),"
+					 " EXISTS (SELECT FROM pg_trigger WHERE tgrelid = $1::oid AND tgname = $4),"
+					 " EXISTS (SELECT FROM pg_statistic_ext WHERE stxrelid = $1::oid),"
+					 " (SELECT convalidated FROM pg_constraint WHERE conrelid = $1::oid AND contype = 'c' AND conname = $5)", 5,
+					 connections, CRD_BRIDGE_TRIGGER, CRD_BRIDGE_BACK_TRIGGER,
+					 CRD_TYPE_KEEPER_TRIGGER, CRD_NOT_NULL_CHECK);
 	schema->has_bridge = crd_is_true(rows->row[0][0]);
-	schema->has_extended_statistics = crd_is_true(rows->row[0][1]);
+	schema->has_bridge_back = crd_is_true(rows->row[0][1]);
+	schema->has_type_keeper = crd_is_true(rows->row[0][2]);
+	schema->has_extended_statistics = crd_is_true(rows->row[0][3]);
+	schema->has_not_null_check = rows->row[0][4] != NULL;
+	schema->not_null_check_validated = crd_is_true(rows->row[0][4]);
+}
+
+/*
+ * The step that an online run has begun.  Others may have ended it meanwhile,
+ * or taken the tables elsewhere: the schema decides, in read_version().
+ */
+static void
+read_unfinished(CrdSchema *schema)
+{
+	CrdRows    *rows = crd_fetch(crd_extension_owner(),
+								 "SELECT step, direction = 'up', walked FROM connections_redesign.online_run", 0);
+
+	if (rows->nrows == 0)
+		return;
+	schema->unfinished_step = pg_strtoint32(rows->row[0][0]);
+	schema->unfinished_up = crd_is_true(rows->row[0][1]);
+	schema->walked = crd_is_true(rows->row[0][2]);
+}
+
+/*
+ * Where an unfinished step leaves the tables, or CRD_NO_VERSION where they are
+ * not what that step can have left.  Step 4 is past the point of no return, up,
+ * when provider is gone; down, when label is.
+ */
+static int
+version_of_unfinished(const CrdSchema *schema)
+{
+	int			step = schema->unfinished_step;
+	int			version = schema->unfinished_up ? step - 1 : step;
+
+	if (step == CRD_LAST_STEP && schema->highest_whole == CRD_LAST_STEP)
+		return CRD_LAST_STEP;
+	if (step == CRD_LAST_STEP && !schema->unfinished_up &&
+		crd_has_column(schema, CRD_NAME))
+		version = CRD_LAST_STEP - 1;
+	if (schema->highest_whole < Min(version, CRD_LAST_STEP - 1) ||
+		schema->highest_whole > step)
+		return CRD_NO_VERSION;
+	return version;
 }
 
 /*
@@ -384,6 +455,17 @@ read_version(CrdSchema *schema)
 			break;
 	}
 	schema->highest_whole = schema->version = step - 1;
+	if (schema->unfinished_step)
+	{
+		int			version = version_of_unfinished(schema);
+
+		if (version != CRD_NO_VERSION)
+		{
+			schema->highest_whole = schema->version = version;
+			return;
+		}
+		schema->unfinished_step = 0;
+	}
 
 	/* nothing of the steps beyond may be there */
 	initStringInfo(&there);

@@ -18,6 +18,15 @@
 
 #define CRD_LAST_STEP 4
 
+/*
+ * The names of what the steps put on the tables for a time.  '~' is behind every
+ * letter, and triggers go by name: the table's own fire first.
+ */
+#define CRD_BRIDGE_TRIGGER "~connections_redesign_bridge"
+#define CRD_BRIDGE_BACK_TRIGGER "~connections_redesign_bridge_back"
+#define CRD_TYPE_KEEPER_TRIGGER "~connections_redesign_type_keeper"
+#define CRD_NOT_NULL_CHECK "~connections_redesign_not_null"
+
 /* The version of a pair of tables that fits no version */
 #define CRD_NO_VERSION (-1)
 
@@ -111,6 +120,16 @@ typedef struct CrdSchema
 	int			highest_whole;	/* the last step that is wholly there */
 	const char *misfit;			/* what was found instead, or NULL */
 
+	/*
+	 * An online run has begun this step and not ended it; 0 for none.
+	 * version is then the whole version on the near side of it, from which
+	 * nothing is lost: the one before it, until the new columns are the only
+	 * ones.
+	 */
+	int			unfinished_step;
+	bool		unfinished_up;
+	bool		walked;			/* every row is filled, which was proven */
+
 	const char *key;			/* expression of the primary key as text, or
 								 * NULL */
 	bool		key_uses_legacy;	/* it has a column that step 4 drops */
@@ -120,9 +139,15 @@ typedef struct CrdSchema
 	Oid			catalog_fk;		/* FK to the catalog, of any kind */
 	const char *catalog_fk_name;
 	bool		catalog_fk_restricts;	/* ON DELETE RESTRICT and validated */
+	bool		catalog_fk_to_validate; /* ON DELETE RESTRICT, not validated */
 	bool		has_fk_index;	/* an index that leads with the column */
 	Oid			own_fk_index;	/* a plain one on that column alone */
+	Oid			invalid_fk_index;	/* left over by a failed CONCURRENTLY */
 	bool		has_bridge;
+	bool		has_bridge_back;	/* the triggers of step 4, down and up */
+	bool		has_type_keeper;
+	bool		has_not_null_check; /* what SET NOT NULL is proven by */
+	bool		not_null_check_validated;
 	bool		has_extended_statistics;	/* connections */
 
 	/* filled by crd_schema_read_catalog() */
@@ -141,6 +166,15 @@ extern void crd_schema_read_catalog(CrdSchema *schema);
 
 /* Whether a column is there. */
 extern bool crd_has_column(const CrdSchema *schema, CrdColumnId id);
+
+/* Whether available_connection_id is there, and not yet to be filled. */
+extern bool crd_ids_filled(const CrdSchema *schema);
+
+/*
+ * Whether the unfinished step is past the point from which it is only to be
+ * finished, never undone.
+ */
+extern bool crd_to_be_finished(const CrdSchema *schema);
 
 /* Whether both tables exist and the current user may act as their owners. */
 extern bool crd_schema_owned(const CrdSchema *schema);

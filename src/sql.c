@@ -22,6 +22,7 @@
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/resowner.h"
+#include "utils/snapmgr.h"
 
 #include "compat.h"
 #include "sql.h"
@@ -33,11 +34,7 @@
  * Settings that change what a statement does or how values read as text.
  * What was deparsed under them (constraints, literals) reads back the same.
  */
-static const struct
-{
-	const char *name;
-	const char *value;
-}			settings[] = {
+const CrdSetting crd_settings[] = {
 	{"search_path", "pg_catalog, pg_temp"},
 	{"row_security", "off"},
 	{"standard_conforming_strings", "on"},
@@ -62,6 +59,7 @@ static const struct
 	{"parallel_setup_cost", "0"},
 	{"parallel_tuple_cost", "0"},
 	{"jit", "off"},
+	{NULL}
 };
 
 /* What scope_leave() puts back; after an error, the abort does. */
@@ -84,8 +82,8 @@ scope_enter(Scope *scope, Oid role)
 {
 	GetUserIdAndSecContext(&scope->userid, &scope->sec_context);
 	scope->guc_level = NewGUCNestLevel();
-	for (int i = 0; i < lengthof(settings); i++)
-		crd_set_local(settings[i].name, settings[i].value);
+	for (const CrdSetting *setting = crd_settings; setting->name; setting++)
+		crd_set_local(setting->name, setting->value);
 	if (OidIsValid(role))
 		SetUserIdAndSecContext(role, scope->sec_context |
 							   SECURITY_RESTRICTED_OPERATION);
@@ -182,43 +180,67 @@ crd_fetch(Oid role, const char *sql, int nparams,...)
 	return rows;
 }
 
-bool
-crd_try_fetch(Oid role, const char *sql, const char *param, CrdRows **rows)
+ErrorData *
+crd_try(void (*callback) (void *arg), void *arg)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	volatile bool done = false;
+	ErrorData  *volatile error = NULL;
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		*rows = crd_fetch(role, sql, 1, param);
+		callback(arg);
 		ReleaseCurrentSubTransaction();
-		done = true;
 	}
 	PG_CATCH();
 	{
-		ErrorData  *edata;
-		int			category;
-
 		MemoryContextSwitchTo(context);
-		edata = CopyErrorData();
+		error = CopyErrorData();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-		category = ERRCODE_TO_CATEGORY(edata->sqlerrcode);
-		if (category != ERRCODE_DATA_EXCEPTION &&
-			category != ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION &&
-			category != ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION)
-			ReThrowError(edata);
-		FreeErrorData(edata);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
-	return done;
+	return error;
+}
+
+/* What crd_try_fetch() hands to crd_try() */
+typedef struct TryFetch
+{
+	Oid			role;
+	const char *sql;
+	const char *param;
+	CrdRows    *rows;
+} TryFetch;
+
+static void
+try_fetch(void *arg)
+{
+	TryFetch   *fetch = arg;
+
+	fetch->rows = crd_fetch(fetch->role, fetch->sql, 1, fetch->param);
+}
+
+bool
+crd_try_fetch(Oid role, const char *sql, const char *param, CrdRows **rows)
+{
+	TryFetch	fetch = {role, sql, param, NULL};
+	ErrorData  *error = crd_try(try_fetch, &fetch);
+	int			category;
+
+	*rows = fetch.rows;
+	if (error == NULL)
+		return true;
+	category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
+	if (category != ERRCODE_DATA_EXCEPTION &&
+		category != ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION &&
+		category != ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION)
+		ReThrowError(error);
+	FreeErrorData(error);
+	return false;
 }
 
 uint64
@@ -286,6 +308,39 @@ crd_stream(Oid role, const char *sql, CrdRowsCallback callback, void *arg)
 	}
 	SPI_cursor_close(portal);
 	MemoryContextDelete(batch);
+	finish();
+}
+
+void
+crd_call(Oid role, void (*callback) (void *arg), void *arg)
+{
+	Scope		scope;
+
+	scope_enter(&scope, role);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	callback(arg);
+	PopActiveSnapshot();
+	scope_leave(&scope);
+}
+
+void
+crd_connect_nonatomic(void)
+{
+	int			rc = SPI_connect_ext(SPI_OPT_NONATOMIC);
+
+	if (rc != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect_ext failed: %s", SPI_result_code_string(rc));
+}
+
+void
+crd_commit(void)
+{
+	SPI_commit();
+}
+
+void
+crd_disconnect(void)
+{
 	finish();
 }
 

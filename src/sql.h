@@ -23,6 +23,15 @@
 /* As "role" below: the caller itself, for what reads the system catalogs */
 #define CRD_CALLER InvalidOid
 
+/* A setting that our statements run with; a list of them ends with name NULL */
+typedef struct CrdSetting
+{
+	const char *name;
+	const char *value;
+} CrdSetting;
+
+extern const CrdSetting crd_settings[];
+
 /*
  * A result as text, NULL for null, in the memory context of the caller of
  * crd_fetch().
@@ -51,7 +60,14 @@ extern CrdRows *crd_fetch(Oid role, const char *sql, int nparams,...);
 extern uint64 crd_run(Oid role, const char *sql, int nparams,...);
 
 /*
- * The same with one parameter, for a query that data may make fail: false after
+ * Run callback(arg) in a subtransaction: NULL if it succeeded, else its error,
+ * of which nothing else is left, not even the locks that it has taken.  The
+ * caller forgets errors that it can name, and throws all others again.
+ */
+extern ErrorData *crd_try(void (*callback) (void *arg), void *arg);
+
+/*
+ * crd_fetch() with one parameter, for a query that data may make fail: false after
  * an error of the data (class 22 or 23) or of a name or type (class 42), which
  * is forgotten.
  */
@@ -74,6 +90,21 @@ extern void crd_stream(Oid role, const char *sql, CrdRowsCallback callback,
  * connections_available() and the seed do: the table's policies apply.
  */
 extern CrdRows *crd_fetch_as_application(const char *sql, int nparams,...);
+
+/*
+ * Run callback(arg), which reads and writes a table without SQL, as "role" and
+ * with a snapshot, as crd_run() would.
+ */
+extern void crd_call(Oid role, void (*callback) (void *arg), void *arg);
+
+/*
+ * For a procedure that commits as it goes: connect before the first statement,
+ * then end each transaction, and begin the next, with crd_commit().  A commit
+ * ends all local settings, crd_set_local()'s among them.
+ */
+extern void crd_connect_nonatomic(void);
+extern void crd_commit(void);
+extern void crd_disconnect(void);
 
 /*
  * Change a setting, whoever the caller is, until the GUC nest level ends that

@@ -1,0 +1,48 @@
+/*-------------------------------------------------------------------------
+ *
+ * lock.h
+ *	  Locks that nobody stalls behind: first asked for without queueing, then in
+ *	  short queued attempts.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CRD_LOCK_H
+#define CRD_LOCK_H
+
+#include "storage/lockdefs.h"
+
+#include "schema.h"
+
+/*
+ * What a transaction needs, NoLock for nothing.  connections is locked with its
+ * partitions, and before the catalog, as readers that join them and foreign key
+ * checks do.
+ */
+typedef struct CrdLocks
+{
+	LOCKMODE	mode[CRD_NTABLES];
+} CrdLocks;
+
+/*
+ * Get the locks in the caller's transaction, or raise 55P03, naming who has
+ * them, after connections_redesign.lock_attempts of
+ * connections_redesign.lock_timeout each.  Between two attempts "pause" waits
+ * for so many milliseconds; it may end the transaction and begin another.
+ */
+extern void crd_lock(const CrdSchema *schema, const CrdLocks *locks,
+					 void (*pause) (int milliseconds));
+
+/* Wait, in or between transactions; a cancel ends it. */
+extern void crd_pause(int milliseconds);
+
+/* Until the GUC nest level ends: no statement waits longer for a lock. */
+extern void crd_limit_lock_waits(void);
+
+/* Whether an error says that a lock was not to be had, so that a retry helps. */
+extern bool crd_is_lock_failure(const ErrorData *error);
+
+/* Who holds locks on the tables that conflict with these, for a DETAIL. */
+extern const char *crd_lock_holders(const CrdSchema *schema,
+									const CrdLocks *locks);
+
+#endif							/* CRD_LOCK_H */

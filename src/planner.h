@@ -1,0 +1,103 @@
+/*-------------------------------------------------------------------------
+ *
+ * planner.h
+ *	  What the atomic and the online form of the steps are planned with.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CRD_PLANNER_H
+#define CRD_PLANNER_H
+
+#include "lib/stringinfo.h"
+
+#include "plan.h"
+
+/* Within a table, the parts of a transaction run one after the other. */
+typedef enum CrdPart
+{
+	CRD_KEEP,					/* for the way back */
+	CRD_PREPARE,
+	CRD_REWRITE,				/* the one ALTER TABLE */
+	CRD_FINISH					/* what needs its result */
+} CrdPart;
+#define CRD_NPARTS (CRD_FINISH + 1)
+
+typedef struct CrdPlanner
+{
+	CrdFindings *findings;
+	const CrdSchema *schema;
+	const CrdKeepsake *keepsake;
+	CrdPlan    *plan;
+	bool		online;			/* each phase is a transaction of its own */
+	int			step;			/* that adds actions now */
+
+	/* the transaction that is being put together */
+	List	   *parts[CRD_NTABLES][CRD_NPARTS];
+	StringInfoData clauses[CRD_NTABLES];	/* of the one ALTER TABLE */
+	StringInfoData purposes[CRD_NTABLES];
+	int			clauses_step[CRD_NTABLES];
+
+	StringInfoData filled;		/* columns of connections that get values */
+} CrdPlanner;
+
+extern void crd_planner_init(CrdPlanner *planner, CrdFindings *findings,
+							 bool online);
+
+/* Add an action to a part; the lock is the one on the table. */
+extern CrdAction *crd_plan_add(CrdPlanner *planner, CrdPart part,
+							   CrdActionKind kind, CrdTable table,
+							   LOCKMODE lock_mode, const char *purpose,
+							   const char *format,...) pg_attribute_printf(7, 8);
+
+/* Add a clause to the one ALTER TABLE of the table. */
+extern void crd_plan_alter(CrdPlanner *planner, CrdTable table,
+						   const char *purpose,
+						   const char *format,...) pg_attribute_printf(4, 5);
+
+/*
+ * All actions that have been added, in order: forward the catalog's come first,
+ * back they come last.
+ */
+extern List *crd_plan_collect(CrdPlanner *planner, bool up);
+
+/*
+ * Keep the shape of the columns that the step drops, and what goes with them.
+ * What was kept of the step before is not needed any more: this plan has read
+ * it.
+ */
+extern void crd_plan_keep_columns(CrdPlanner *planner, bool up);
+
+/* Keep the dictionary of types. */
+extern void crd_plan_keep_dictionary(CrdPlanner *planner);
+
+/* Keep by which key the queries before keep their rows. */
+extern void crd_plan_keep_key(CrdPlanner *planner);
+
+/* Delete what was kept, if there is anything; of kept_ddl, the step's. */
+extern void crd_plan_forget(CrdPlanner *planner, CrdPart part,
+							const char *from, bool anything);
+
+extern void crd_plan_create_bridge(CrdPlanner *planner);
+extern void crd_plan_drop_trigger(CrdPlanner *planner, bool there,
+								  const char *trigger, const char *purpose);
+
+/* The type that a column had, else "text". */
+extern const char *crd_plan_kept_type(CrdPlanner *planner, const char *column);
+
+/* Whether a column was NOT NULL, as it is where nothing is known. */
+extern bool crd_plan_kept_not_null(CrdPlanner *planner, const char *column);
+
+/* The online form of the steps: phases, not actions. */
+extern void crd_step1_up_online(CrdPlanner *planner);
+extern void crd_step1_down_online(CrdPlanner *planner);
+extern void crd_step2_up_online(CrdPlanner *planner);
+extern void crd_step2_down_online(CrdPlanner *planner);
+extern void crd_step3_up_online(CrdPlanner *planner);
+extern void crd_step3_down_online(CrdPlanner *planner);
+extern void crd_step4_up_online(CrdPlanner *planner);
+extern void crd_step4_down_online(CrdPlanner *planner);
+
+extern const char *crd_literal(const char *value);
+extern const char *crd_qualified_name(Oid relid);
+
+#endif							/* CRD_PLANNER_H */
