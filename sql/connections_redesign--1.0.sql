@@ -301,21 +301,32 @@ CREATE VIEW connections_redesign.progress AS
 SELECT r.run_id, r.pid, r.step, r.migration, r.direction, r.phase, r.blocks_done, r.blocks_total, r.rows_done,
 	pg_catalog.round((r.rows OPERATOR(pg_catalog./) nullif(r.seconds, 0))::pg_catalog.numeric, 1) AS rows_per_second,
 	pg_catalog.round(r.hot_rows::pg_catalog.numeric OPERATOR(pg_catalog./) nullif(r.rows_done, 0), 3) AS hot_share,
-	pg_catalog.make_interval(secs => pg_catalog.ceil(r.seconds OPERATOR(pg_catalog.*) (r.blocks_total OPERATOR(pg_catalog.-) r.blocks_done) OPERATOR(pg_catalog./) nullif(r.blocks, 0))) AS eta,
+	pg_catalog.make_interval(secs => pg_catalog.ceil(r.seconds OPERATOR(pg_catalog.*) (r.blocks_total OPERATOR(pg_catalog.-) r.blocks_done)
+		OPERATOR(pg_catalog./) nullif(r.blocks, 0))) AS eta,
 	coalesce(r.waiting_for, CASE WHEN pg_catalog.cardinality(r.blockers) OPERATOR(pg_catalog.>) 0 THEN 'a lock' END) AS waiting_for,
 	nullif(r.blockers, '{}') AS waiting_on,
-	pg_catalog.format('[%s] %s %%', pg_catalog.rpad(pg_catalog.repeat('#', pg_catalog.floor(30 OPERATOR(pg_catalog.*) r.share)::pg_catalog.int4), 30, '.'),
-		pg_catalog.floor(100 OPERATOR(pg_catalog.*) r.share)) AS bar,
+	CASE WHEN r.share OPERATOR(pg_catalog.>=) 0 THEN
+		pg_catalog.format('[%s] %s %%', pg_catalog.rpad(pg_catalog.repeat('#', pg_catalog.floor(30 OPERATOR(pg_catalog.*) r.share)::pg_catalog.int4), 30, '.'),
+			pg_catalog.floor(100 OPERATOR(pg_catalog.*) r.share))
+	END AS bar,
 	r.started_at, r.updated_at
 FROM (
-	SELECT *,
-		rows_done OPERATOR(pg_catalog.-) rows_before AS rows,
-		(blocks_done OPERATOR(pg_catalog.-) blocks_before)::pg_catalog.float8 AS blocks,
-		least(blocks_done::pg_catalog.float8 OPERATOR(pg_catalog./) nullif(blocks_total, 0), 1) AS share,
-		extract(epoch FROM pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) phase_started_at)::pg_catalog.float8 AS seconds,
-		pg_catalog.pg_blocking_pids(pid) OPERATOR(pg_catalog.||) coalesce(pg_catalog.pg_blocking_pids(worker_pid), '{}') AS blockers
-	FROM connections_redesign.online_run
-	WHERE pid OPERATOR(pg_catalog.=) connections_redesign.lock_holder()
+	SELECT o.run_id, o.pid, o.step, o.migration, o.direction, o.phase, o.rows_done, o.hot_rows, o.waiting_for, o.started_at, o.updated_at,
+		b.done AS blocks_done, b.total AS blocks_total,
+		o.rows_done OPERATOR(pg_catalog.-) o.rows_before AS rows,
+		(b.done OPERATOR(pg_catalog.-) b.before)::pg_catalog.float8 AS blocks,
+		CASE WHEN b.total OPERATOR(pg_catalog.>) 0 THEN least(b.done::pg_catalog.float8 OPERATOR(pg_catalog./) b.total, 1) END AS share,
+		extract(epoch FROM pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) o.phase_started_at)::pg_catalog.float8 AS seconds,
+		pg_catalog.pg_blocking_pids(o.pid) OPERATOR(pg_catalog.||) coalesce(pg_catalog.pg_blocking_pids(o.worker_pid), '{}') AS blockers
+	FROM connections_redesign.online_run o
+	LEFT JOIN pg_catalog.pg_stat_progress_create_index i ON i.pid OPERATOR(pg_catalog.=) o.worker_pid
+	LEFT JOIN pg_catalog.pg_stat_progress_vacuum v ON v.pid OPERATOR(pg_catalog.=) o.worker_pid
+	CROSS JOIN LATERAL (
+		SELECT coalesce(i.blocks_done, v.heap_blks_scanned, o.blocks_done) AS done,
+			coalesce(i.blocks_total, v.heap_blks_total, o.blocks_total) AS total,
+			coalesce(o.blocks_before, 0) AS before
+	) b
+	WHERE o.pid OPERATOR(pg_catalog.=) connections_redesign.lock_holder()
 ) r;
 COMMENT ON VIEW connections_redesign.progress IS 'the online run in flight: where it is, how fast, what it waits for and on whom; rows_per_second, eta and bar are of the phase; no row without a run';
 GRANT SELECT ON connections_redesign.progress TO PUBLIC;

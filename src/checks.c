@@ -66,6 +66,7 @@ static void check_mapping(CrdReport *report);
 static void check_dependents(CrdReport *report);
 static void check_names(CrdReport *report);
 static void check_foreign_key(CrdReport *report);
+static void check_new_columns(CrdReport *report);
 static void verify_foreign_key(CrdReport *report);
 static void verify_index(CrdReport *report);
 static void verify_display_names(CrdReport *report);
@@ -94,7 +95,10 @@ static const CrdCheck checks[] = {
 	"foreign key to the catalog cannot be made", check_foreign_key},
 	{"citus", BOTH_WAYS | NEEDS_TABLES, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 	"tables of the migration are distributed", crd_check_citus},
-	{"row_level_security", BOTH_WAYS | NEEDS_TABLES | ADVICE, 0, NULL, crd_check_row_security},
+	{"row_level_security", BOTH_WAYS | NEEDS_TABLES, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+	"row-level security hides rows from the owner of the tables", crd_check_row_security},
+	{"new_columns", BOTH_WAYS | NEEDS_TABLES | NEEDS_VERSION, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+	"new columns cannot be added without a rewrite of the table", check_new_columns},
 	{"catalog", ALWAYS | NEEDS_DATA, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 	"catalog does not hold exactly the entries of the registry", check_catalog},
 	{"mapping", ALWAYS | NEEDS_DATA, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -104,6 +108,7 @@ static const CrdCheck checks[] = {
 	{"constraints_on_the_way_back", BACK | NEEDS_DATA, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 	"some connections would violate constraints on the way back", crd_check_way_back_constraints},
 	{"isolation", BOTH_WAYS | ADVICE, 0, NULL, crd_check_isolation},
+	{"statement_timeout", BOTH_WAYS | ADVICE, 0, NULL, crd_check_statement_timeout},
 	{"publications", BOTH_WAYS | NEEDS_TABLES | ADVICE, 0, NULL, crd_check_publications},
 	{"locks", BOTH_WAYS | NEEDS_TABLES | ADVICE, 0, NULL, crd_check_locks},
 	{"snapshots", BOTH_WAYS | ADVICE, 0, NULL, crd_check_snapshots},
@@ -602,6 +607,11 @@ check_foreign_key(CrdReport *report)
 	const CrdRelation *catalog = &schema->relation[CRD_CATALOG];
 	CrdRows    *rows;
 
+	if (!crd_crosses(report, 3))
+	{
+		crd_report_put(report, CRD_OK, "step 3 is not taken", "a foreign key with step 3", NULL);
+		return;
+	}
 	rows = crd_fetch(CRD_CALLER, "SELECT has_table_privilege($1::oid, $2::oid, 'REFERENCES')"
 					 " OR has_column_privilege($1::oid, $2::oid, 'id', 'REFERENCES')", 2,
 					 psprintf("%u", connections->owner), psprintf("%u", catalog->relid));
@@ -620,6 +630,50 @@ check_foreign_key(CrdReport *report)
 								quote_identifier(GetUserNameFromId(connections->owner, false))));
 	else
 		crd_report_put(report, CRD_OK, "a foreign key to the catalog can be made", "the same", NULL);
+}
+
+/*
+ * Without a rewrite, a column can be added only if its type lets NULL be, for
+ * the time until it is filled, and PostgreSQL does not want to look.
+ */
+static void
+check_new_columns(CrdReport *report)
+{
+	CrdFindings *findings = report->findings;
+	const CrdSchema *schema = findings->schema;
+	List	   *types = NIL;
+	bool		fine = true;
+	ListCell   *lc;
+
+	if (report->direction == FORWARD && crd_crosses(report, 2))
+		types = list_make1(unconstify(char *, schema->column[CRD_CATALOG_ID].type));
+	for (int step = 1; step <= CRD_LAST_STEP; step++)
+		if (crd_crosses(report, step))
+			foreach(lc, findings->keepsake->columns[step])
+				types = lappend(types, unconstify(char *, ((CrdKeptColumn *) lfirst(lc))->type));
+	foreach(lc, types)
+	{
+		CrdRows    *rows;
+
+		rows = crd_fetch(CRD_CALLER,
+						 "WITH RECURSIVE domains(oid, base, not_null) AS ("
+						 " SELECT oid, typbasetype, typnotnull FROM pg_type"
+						 "  WHERE oid = to_regtype(split_part($1, ' COLLATE ', 1)) AND typtype = 'd'"
+						 " UNION ALL SELECT t.oid, t.typbasetype, t.typnotnull FROM domains d"
+						 "  JOIN pg_type t ON t.oid = d.base AND t.typtype = 'd') "
+						 "SELECT FROM domains d WHERE not_null"
+						 " OR EXISTS (SELECT FROM pg_constraint c WHERE c.contypid = d.oid)", 1,
+						 lfirst(lc));
+		if (rows->nrows == 0)
+			continue;
+		fine = false;
+		crd_report_put(report, findings->online ? CRD_ERROR : CRD_WARNING,
+					   psprintf("a new column of the domain %s, which has constraints", (char *) lfirst(lc)),
+					   "a type that needs no look at the rows",
+					   "Only the atomic mode can add such a column; the online mode refuses.");
+	}
+	if (fine)
+		crd_report_put(report, CRD_OK, "columns that can be added in no time", "the same", NULL);
 }
 
 static void

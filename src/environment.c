@@ -14,6 +14,7 @@
 
 #include "access/xact.h"
 #include "miscadmin.h"
+#include "storage/proc.h"
 #include "utils/builtins.h"
 
 #include "environment.h"
@@ -47,10 +48,12 @@ crd_check_row_security(CrdReport *report)
 
 	for (CrdTable table = 0; table < CRD_NTABLES; table++)
 		if (schema->relation[table].row_security_binds)
-			crd_report_put(report, CRD_WARNING,
+			crd_report_put(report, report->findings->online ? CRD_ERROR : CRD_WARNING,
 						   psprintf("FORCE ROW LEVEL SECURITY on %s", schema->relation[table].name),
 						   "an owner who sees every row",
-						   "The atomic mode lifts FORCE under its lock, and puts it back.");
+						   report->findings->online ?
+						   "Lift FORCE for the time of the run, or use the atomic mode, which lifts it under its lock." :
+						   "The atomic mode lifts FORCE under its lock, and puts it back; the online mode refuses.");
 		else
 			crd_report_put(report, CRD_OK, psprintf("the owner of %s sees every row", schema->relation[table].name),
 						   "an owner who sees every row", NULL);
@@ -64,6 +67,18 @@ crd_check_isolation(CrdReport *report)
 	else
 		crd_report_put(report, CRD_WARNING, XactIsoLevel == XACT_SERIALIZABLE ? "SERIALIZABLE" : "REPEATABLE READ or other",
 					   "READ COMMITTED", "Migrate in a READ COMMITTED transaction.");
+}
+
+/* Of no concern to the atomic mode, which ends with the statement anyway. */
+void
+crd_check_statement_timeout(CrdReport *report)
+{
+	if (StatementTimeout == 0)
+		crd_report_put(report, CRD_OK, "none", "no statement_timeout, for the online mode", NULL);
+	else
+		crd_report_put(report, CRD_WARNING, psprintf("statement_timeout = %d ms", StatementTimeout),
+					   "no statement_timeout, for the online mode",
+					   "An online run is one statement: SET statement_timeout = 0, or call again until it is done.");
 }
 
 /* CrdReport each row of a query as a warning, or that there is none. */

@@ -13,6 +13,7 @@
 extern void crd_check_citus(CrdReport *report);
 extern void crd_check_row_security(CrdReport *report);
 extern void crd_check_isolation(CrdReport *report);
+extern void crd_check_statement_timeout(CrdReport *report);
 extern void crd_check_publications(CrdReport *report);
 extern void crd_check_locks(CrdReport *report);
 extern void crd_check_snapshots(CrdReport *report);

@@ -386,7 +386,7 @@ rolled_back_rows(const CrdSchema *schema, const CrdKeepsake *keepsake,
 	others = crd_fetch(CRD_CALLER,
 					   "SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute"
 					   " WHERE attrelid = $1::oid AND attnum > 0 AND NOT attisdropped"
-					   " AND attname NOT IN ('label', 'config')", 1,
+					   " AND attname NOT IN ('label', 'config', 'provider', 'type')", 1,
 					   psprintf("%u", schema->relation[CRD_CONNECTIONS].relid));
 	return psprintf("SELECT %s, %s AS label, %s AS name, %s AS config,"
 					" (%s)::%s AS provider, (%s)::%s AS type FROM connections.connections",
