@@ -598,8 +598,8 @@ entry_of_id(CrdFiller *filler, HeapTuple tuple, TupleDesc desc)
 	Datum		id = heap_getattr(tuple, filler->id, desc, &isnull);
 
 	for (int i = 0; !isnull && i < filler->nentries; i++)
-		if (datumIsEqual(filler->entries[i].id, id, filler->id_by_value,
-						 filler->id_length))
+		if (datum_image_eq(filler->entries[i].id, id, filler->id_by_value,
+						   filler->id_length))
 			return &filler->entries[i];
 	return NULL;
 }
@@ -614,7 +614,7 @@ same_id(CrdFiller *filler, HeapTuple a, HeapTuple b, TupleDesc desc)
 	Datum		b_id = heap_getattr(b, filler->id, desc, &b_isnull);
 
 	return a_isnull == b_isnull &&
-		(a_isnull || datumIsEqual(a_id, b_id, filler->id_by_value, filler->id_length));
+		(a_isnull || datum_image_eq(a_id, b_id, filler->id_by_value, filler->id_length));
 }
 
 /*

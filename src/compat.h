@@ -56,20 +56,21 @@ extern PGDLLEXPORT void _PG_init(void);
 #endif
 
 /*
- * 16 tells apart which indexes an update concerns, and let ExecInsertIndexTuples
- * know
+ * 16 tells apart which indexes an update concerns, and lets ExecInsertIndexTuples
+ * know.  We do not call it an update: each row is moved once, so that it does
+ * not help to look for older versions of it in the index.
  */
 #if PG_VERSION_NUM >= 160000
 #define CrdIndexUpdate TU_UpdateIndexes
 #define crd_index_update_needed(update) ((update) != TU_None)
 #define crd_insert_index_tuples(info, slot, estate, index_update) \
-	ExecInsertIndexTuples(info, slot, estate, true, false, NULL, NIL, \
+	ExecInsertIndexTuples(info, slot, estate, false, false, NULL, NIL, \
 						  (index_update) == TU_Summarizing)
 #else
 #define CrdIndexUpdate bool
 #define crd_index_update_needed(update) (update)
 #define crd_insert_index_tuples(info, slot, estate, index_update) \
-	ExecInsertIndexTuples(info, slot, estate, true, false, NULL, NIL)
+	ExecInsertIndexTuples(info, slot, estate, false, false, NULL, NIL)
 #endif
 
 /* 16 moved the accessors of varlena types out of postgres.h */

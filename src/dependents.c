@@ -304,23 +304,25 @@ crd_checks_rows(const CrdKeptStatement *kept)
 	return kept->constraint && is_validated(kept);
 }
 
-/* What follows a prefix, or NULL where the text does not begin with it. */
+/* What follows a prefix, or NULL where the string does not begin with it. */
 static const char *
-after(const char *text, const char *prefix)
+after(const char *string, const char *prefix)
 {
-	return strncmp(text, prefix, strlen(prefix)) == 0 ? text +strlen(prefix) : NULL;
+	size_t		length = strlen(prefix);
+
+	return strncmp(string, prefix, length) == 0 ? string + length : NULL;
 }
 
-/* The identifier that the text begins with, as it is spelt. */
+/* The identifier that a string begins with, as it is spelt. */
 static char *
-identifier(const char *text)
+identifier(const char *string)
 {
-	const char *end = text;
+	const char *end = string;
 
 	if (*end == '"')
 		for (end++; end[0] != '"' || end[1] == '"'; end++)
 			end += end[0] == '"';
-	return pnstrdup(text, strcspn(end, " ") + (end - text));
+	return pnstrdup(string, strcspn(end, " ") + (end - string));
 }
 
 /*
@@ -333,28 +335,32 @@ crd_restoring(const CrdKeptStatement *kept, bool partitioned)
 {
 	static const char alter[] = "ALTER TABLE connections.connections ";
 	CrdRestoring result = {0};
-	const char *text;
+	const char *rest;
 
 	result.first = kept->statement;
 	result.of_column = after(kept->statement, "GRANT ") ||
 		after(kept->statement, "COMMENT ON COLUMN ") ||
 		after(kept->statement, "SECURITY LABEL ") ||
-		((text = after(kept->statement, alter)) &&after(text, "ALTER COLUMN "));
+		((rest = after(kept->statement, alter)) && after(rest, "ALTER COLUMN "));
 
 	if (!partitioned &&
-		((text = after(kept->statement, "CREATE INDEX ")) ||
-		 (text = after(kept->statement, "CREATE UNIQUE INDEX "))))
+		((rest = after(kept->statement, "CREATE INDEX ")) ||
+		 (rest = after(kept->statement, "CREATE UNIQUE INDEX "))))
 	{
-		result.index = psprintf("connections.%s", identifier(text));
+		result.index = psprintf("connections.%s", identifier(rest));
 		result.first = psprintf("%sCONCURRENTLY %s",
-								pnstrdup(kept->statement, text -kept->statement), text);
+								pnstrdup(kept->statement, rest - kept->statement), rest);
 	}
-	else if ((text = after(kept->statement, alter)) &&
-			 (text = after(text, "ADD CONSTRAINT ")))
+	else if ((rest = after(kept->statement, alter)) &&
+			 (rest = after(rest, "ADD CONSTRAINT ")))
 	{
-		const char *name = identifier(text);
-		const char *definition = text +strlen(name) + 1;
+		const char *name = identifier(rest);
+		const char *definition = rest + strlen(name) + 1;
 		const char *unique = after(definition, "UNIQUE ");
+		const char *columns = unique ? after(unique, "NULLS NOT DISTINCT ") : NULL;
+
+		if (columns == NULL)
+			columns = unique;
 
 		if (is_validated(kept) &&
 			(after(definition, "CHECK ") ||
@@ -364,14 +370,11 @@ crd_restoring(const CrdKeptStatement *kept, bool partitioned)
 			result.second = psprintf("%sVALIDATE CONSTRAINT %s", alter, name);
 			result.second_scans = true;
 		}
-		else if (unique && !partitioned && strstr(unique, "WITHOUT OVERLAPS") == NULL)
+		else if (columns && columns[0] == '(' && !partitioned &&
+				 strstr(columns, "WITHOUT OVERLAPS") == NULL)
 		{
-			const char *columns = after(unique, "NULLS NOT DISTINCT ");
-			const char *end;
+			const char *end = strrchr(columns, ')') + 1;
 
-			if (columns == NULL)
-				columns = unique;
-			end = strrchr(columns, ')') + 1;
 			result.index = psprintf("connections.%s", name);
 			result.first = psprintf("CREATE UNIQUE INDEX CONCURRENTLY %s ON connections.connections %s%s",
 									name, pnstrdup(columns, end - columns),

@@ -505,6 +505,7 @@ crd_plan_collect(CrdPlanner *planner, bool up)
 												planner->schema->relation[table].name,
 												clauses->data)));
 		resetStringInfo(clauses);
+		planner->clauses_step[table] = 0;
 		resetStringInfo(&planner->purposes[table]);
 		for (CrdPart part = 0; part < CRD_NPARTS; part++)
 		{

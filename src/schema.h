@@ -121,10 +121,9 @@ typedef struct CrdSchema
 	const char *misfit;			/* what was found instead, or NULL */
 
 	/*
-	 * An online run has begun this step and not ended it; 0 for none.
-	 * version is then the whole version on the near side of it, from which
-	 * nothing is lost: the one before it, until the new columns are the only
-	 * ones.
+	 * An online run has begun this step and not ended it; 0 for none. version
+	 * is then the whole version on the near side of it, from which nothing is
+	 * lost: the one before it, until the new columns are the only ones.
 	 */
 	int			unfinished_step;
 	bool		unfinished_up;
