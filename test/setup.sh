@@ -113,6 +113,42 @@ migrate_in_plain_sql()
 	psql --quiet --single-transaction --dbname="$database" "${@/#/--file=$fixtures/typeorm/}"
 }
 
+# Starts the old application in the database $1, whose first $2 rows are those of rows.sql, and returns once it is connected: four
+# sessions that make $application_rate writes a second in all, at moments that do not depend on how fast they are served.
+start_application()
+{
+	local scripts=$fixtures/old_application
+
+	rm -f "$CRD_SCRATCH"/application.*
+	pgbench --no-vacuum --client=4 --jobs=2 --rate="$application_rate" --time=86400 --random-seed=1 --define=rows="$2" \
+		--log --log-prefix="$CRD_SCRATCH/application.log" \
+		--file="$scripts/rename.pgbench@7" --file="$scripts/insert.pgbench@2" --file="$scripts/repoint.pgbench@1" \
+		"$1" > "$CRD_SCRATCH/application.out" 2>&1 &
+	application=$!
+	until [ "$(psql --no-align --tuples-only --dbname=postgres --command="SELECT count(*) FROM pg_stat_activity
+			WHERE datname = '$1' AND application_name = 'pgbench'")" = 4 ]; do
+		kill -0 "$application" || { cat "$CRD_SCRATCH/application.out"; return 1; }
+	done
+}
+
+# Stops it, and prints a line for every transaction: when it ended, in seconds since 1970, how long it took, in microseconds, and whether
+# it failed.  A session that met an error other than a deadlock has ended there, and its last transaction was not logged: it has only
+# "- - t".
+#
+# How long is from when the transaction was due, not from when a session had time for it: while four of them wait, others that come
+# would wait, too.
+stop_application()
+{
+	# as when --time is over, so that pgbench ends its transactions and writes its log
+	kill -ALRM "$application"
+	wait "$application" || true
+	cat "$CRD_SCRATCH"/application.log.* | awk '{
+		failed = $3 !~ /^[0-9]+$/
+		printf "%s.%06d %s %s\n", $5, $6, failed ? "-" : $3, failed ? "t" : "f"
+	}'
+	sed -n 's/.*client [0-9]* .*aborted.*/- - t/p' "$CRD_SCRATCH/application.out"
+}
+
 PG_CONFIG=${PG_CONFIG:-$(default_pg_config)}
 if [ -z "${CRD_SCRATCH:-}" ]; then
 	install_missing
@@ -131,6 +167,7 @@ export PGHOST="$CRD_SCRATCH" PGUSER=postgres
 echo '\set ON_ERROR_STOP on' > ~/.psqlrc
 
 fixtures=$CRD_SCRATCH/source/test/fixtures
+application_rate=200
 
 # How a server finds what is staged; the TAP tests' own servers read the same file.
 export TEMP_CONFIG="$CRD_SCRATCH/staged.conf"
