@@ -1,0 +1,60 @@
+
+# The claim: an online rollback can be stopped at any point, and by anything.  The new application goes on writing, and the old one once its columns are back, the next call ends
+# in what the atomic mode would have come to, and history tells what happened.
+#
+# Every point is stopped at by a cancel and a terminate, and a few of them by a crash; with CRD_ALL set, all by all.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use OnlineRun;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = new_node('main');
+$node->start;
+
+# What goes with the columns comes back one by one.
+create_legacy($node, 'template_down', 2000);
+$node->safe_psql('template_down', q{
+	ALTER TABLE connections.connections ALTER type SET DEFAULT 'oauth2', ADD CONSTRAINT provider_is_lower CHECK (provider = lower(provider));
+	CREATE UNIQUE INDEX by_type_and_id ON connections.connections (type, id);
+	CREATE STATISTICS connections.provider_and_type ON provider, type FROM connections.connections;
+	COMMENT ON COLUMN connections.connections.type IS 'how it logs in';
+	SET application.now = '2024-12-01 00:00+00';
+	SELECT connections_migrate(4);
+	SELECT connections_seed_catalog();
+	UPDATE connections.connections SET label = NULL WHERE label LIKE 'Smtp%' OR label = ''});
+
+# What the atomic mode comes to, by who writes and how often
+my %twins;
+my $twin = sub {
+	my ($which, $times) = @_;
+	return $twins{"$which $times"} //= do
+	{
+		copy($node, 'twin', 'template_down');
+		application_writes($node, 'twin', 'new', 1 .. $times) if $which eq 'new';
+		$node->safe_psql('twin', 'SELECT connections_rollback(0)');
+		application_writes($node, 'twin', 'old', 1 .. $times) if $which eq 'old';
+		my $everything = everything($node, 'twin');
+		$node->safe_psql('postgres', 'DROP DATABASE twin');
+		$everything;
+	};
+};
+
+my %crashes = map { $_ => 1 } ('in add_columns', 'in backfill', 'in exchange', 'restore');
+foreach my $point (points($node, 'template_down', 0))
+{
+	my @crashes = $ENV{CRD_ALL} ? ('kill -9', 'immediate stop') : $crashes{ $point->{name} } ? ('kill -9') : ();
+	stop_at($node, $point, 'CALL connections_rollback_online(0)', 'down', $twin, 'cancel', 'terminate', @crashes);
+}
+
+my $log = slurp_file($node->logfile);
+unlike($log, qr/PANIC|TRAP|XX000/, 'the server had no accident of its own');
+
+$node->stop;
+done_testing();
