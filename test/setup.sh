@@ -120,7 +120,7 @@ start_application()
 	local scripts=$fixtures/old_application
 
 	rm -f "$CRD_SCRATCH"/application.*
-	pgbench --no-vacuum --client=4 --jobs=2 --rate="$application_rate" --time=86400 --random-seed=1 --define=rows="$2" \
+	pgbench --no-vacuum --client=4 --jobs=2 --rate="$application_rate" --time=86400 --random-seed=1 --define=rows="$(($2 > 0 ? $2 : 1))" \
 		--log --log-prefix="$CRD_SCRATCH/application.log" \
 		--file="$scripts/rename.pgbench@7" --file="$scripts/insert.pgbench@2" --file="$scripts/repoint.pgbench@1" \
 		"$1" > "$CRD_SCRATCH/application.out" 2>&1 &
