@@ -422,6 +422,12 @@ check_version(CrdReport *report)
 	if (schema->version == CRD_NO_VERSION)
 		crd_report_put(report, CRD_ERROR, schema->misfit, "one of the versions 0 to 4, whole",
 					   "Bring the tables to one of the versions by hand, for example by undoing what was begun.");
+	else if (schema->unfinished_step)
+		crd_report_put(report, CRD_WARNING,
+					   psprintf("version %d, and step %d half %s", schema->version, schema->unfinished_step,
+								schema->unfinished_up ? "applied" : "undone"),
+					   "one of the versions 0 to 4, whole",
+					   "An online run has begun that step: call again to end it, or the other way to undo it.");
 	else
 		crd_report_put(report, CRD_OK, psprintf("version %d", schema->version),
 					   "one of the versions 0 to 4, whole", NULL);

@@ -23,6 +23,8 @@ typedef struct CrdFindings
 	int			target;			/* version to reach */
 	bool		to_plan;		/* the census is to count types, too */
 	bool		online;			/* beside the application */
+	bool		one_step;		/* plan no further than the next step */
+	bool		ids_proven;		/* this run has filled every row of step 2 */
 
 	CrdKeepsake *keepsake;		/* for that way */
 

@@ -247,7 +247,8 @@ void
 crd_ledger_finish(const CrdRun *run, const CrdPhase *phase)
 {
 	CrdRows    *rows = crd_fetch(crd_extension_owner(),
-								 "DELETE FROM connections_redesign.online_run RETURNING coalesce(row_count, rows_done)", 0);
+								 "DELETE FROM connections_redesign.online_run RETURNING coalesce(row_count, nullif(rows_done, 0), $1::int8)", 1,
+								 psprintf(INT64_FORMAT, phase->rows));
 
 	crd_ledger_record(run, phase->step, phase->up != phase->undoes,
 					  rows->nrows > 0 ? pg_strtoint64(rows->row[0][0]) : 0);

@@ -20,6 +20,7 @@
 #include "miscadmin.h"
 #include "storage/latch.h"
 #include "storage/lmgr.h"
+#include "storage/lock.h"
 #include "storage/proc.h"
 #include "utils/backend_status.h"
 #include "utils/guc.h"
@@ -179,25 +180,39 @@ const char *
 crd_lock_holders(const CrdSchema *schema, const CrdLocks *locks)
 {
 	StringInfoData relids;
+	StringInfoData modes;
 	CrdRows    *rows;
 	ListCell   *lc;
 
+	/* each relation with each mode that conflicts */
 	initStringInfo(&relids);
+	initStringInfo(&modes);
 	foreach(lc, relations_to_lock(schema, locks))
-		appendStringInfo(&relids, "%c%u", relids.len ? ',' : '{',
-						 ((Wanted *) lfirst(lc))->relid);
+	{
+		Wanted	   *one = lfirst(lc);
+
+		for (LOCKMODE mode = AccessShareLock; mode <= AccessExclusiveLock; mode++)
+			if (DoLockModesConflict(mode, one->mode))
+			{
+				appendStringInfo(&relids, "%c%u", relids.len ? ',' : '{', one->relid);
+				appendStringInfo(&modes, "%c%s", modes.len ? ',' : '{',
+								 GetLockmodeName(DEFAULT_LOCKMETHOD, mode));
+			}
+	}
 	appendStringInfoChar(&relids, '}');
+	appendStringInfoChar(&modes, '}');
 
 	/* pg_stat_activity was read before the wait, if at all */
 	pgstat_clear_backend_activity_snapshot();
 	rows = crd_fetch(CRD_CALLER,
 					 "SELECT string_agg(format('Process %s (%s, query started %s ago) holds %s on %s.',"
 					 " coalesce(l.pid::text, 'none'),"
-					 " CASE WHEN l.pid IS NULL THEN 'prepared transaction' ELSE coalesce(a.state, 'state hidden') END,"
+					 " CASE WHEN l.pid IS NULL THEN 'prepared transaction' ELSE coalesce(a.state, a.backend_type, 'state hidden') END,"
 					 " coalesce(date_trunc('second', clock_timestamp() - a.query_start)::text, 'some time'),"
 					 " l.mode, l.relation::regclass), E'\\n' ORDER BY l.pid, l.relation::regclass::text, l.mode)"
-					 " FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid"
-					 " WHERE l.locktype = 'relation' AND l.granted AND l.relation = ANY ($1::oid[])"
-					 " AND l.pid IS DISTINCT FROM pg_backend_pid()", 1, relids.data);
+					 " FROM unnest($1::oid[], $2::text[]) w(relation, mode)"
+					 " JOIN pg_locks l ON l.locktype = 'relation' AND l.granted AND l.relation = w.relation AND l.mode = w.mode"
+					 " LEFT JOIN pg_stat_activity a ON a.pid = l.pid"
+					 " WHERE l.pid IS DISTINCT FROM pg_backend_pid()", 2, relids.data, modes.data);
 	return rows->row[0][0] ? rows->row[0][0] : "Those who held the locks are gone now.";
 }

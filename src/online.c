@@ -76,7 +76,6 @@ typedef struct Online
 
 	/* this phase */
 	CrdSchema  *schema;
-	CrdFindings *findings;
 	CrdPhase   *phase;
 	const CrdAction *action;
 	CrdWalk    *walk;
@@ -84,6 +83,7 @@ typedef struct Online
 	int64		nbad;
 	bool		done;
 	CrdWorker  *worker;
+	bool		ids_proven;		/* every row has available_connection_id */
 	List	   *warnings;		/* for when it is done */
 	char		first[200];		/* statement of this phase, or its beginning */
 	int			repeats;		/* how often it was the same */
@@ -92,6 +92,7 @@ typedef struct Online
 	void		(*work) (struct Online *online);
 	int			milliseconds;
 	const char *detail;
+	const CrdLocks *locks;
 	ErrorData  *error;
 
 	/* ends of WAL, the oldest first, that a standby has not replayed */
@@ -104,21 +105,27 @@ typedef struct Online
 	long		lag;			/* in milliseconds */
 } Online;
 
+/* Whose holders are in the way of a batch; of its rows; of statements */
+static const CrdLocks to_write = {{RowExclusiveLock, NoLock}};
+static const CrdLocks to_lock_rows = {{ExclusiveLock, NoLock}};
+static const CrdLocks to_change = {{AccessExclusiveLock, AccessExclusiveLock}};
+
 PG_FUNCTION_INFO_V1(connections_migrate_online);
 PG_FUNCTION_INFO_V1(connections_rollback_online);
 
 static void run_online(FunctionCallInfo fcinfo, const char *function,
 					   int target, bool one_step, bool up);
 static void begin(Online *online, bool one_step);
+static CrdFindings *findings_of(Online *online, CrdSchema *schema);
 static void run_phases(Online *online);
 static void run_phase(Online *online);
 static void run_walk(Online *online, const CrdAction *proof);
 static void run_proof(Online *online);
 static void run_in_worker(Online *online);
 static void run_statements(Online *online);
-static bool transaction(Online *online, void (*work) (Online *online), bool lazy);
+static bool transaction(Online *online, void (*work) (Online *online));
 static void wait_a_while(Online *online, int milliseconds);
-static void give_up(Online *online, const char *detail);
+static void give_up(Online *online, const char *detail, const CrdLocks *locks);
 static void between_transactions(Online *online);
 static void wait_for_snapshots(Online *online);
 static void notice_progress(Online *online);
@@ -217,12 +224,11 @@ static void
 begin(Online *online, bool one_step)
 {
 	CrdSchema  *schema = crd_schema_read();
-	CrdFindings *findings = crd_findings(schema, online->target, false);
+	CrdFindings *findings = findings_of(online, schema);
 
-	findings->online = true;
 	crd_checks_enforce(findings, CRD_CHECK_BASE);
 	if (one_step)
-		findings->target = online->target = crd_one_step_back(schema);
+		online->target = crd_one_step_back(schema);
 	if (crd_is_there(schema, online->target, online->up))
 		return;
 	if (crd_max_replication_lag > 0 &&
@@ -232,14 +238,22 @@ begin(Online *online, bool one_step)
 				 errmsg("permission denied to see how far standbys are behind"),
 				 errdetail("connections_redesign.max_replication_lag is set."),
 				 errhint("Set it to 0, or grant pg_read_all_stats to the role.")));
-	findings = crd_findings(schema, online->target, false);
-	findings->online = true;
+	findings = findings_of(online, schema);
 	crd_checks_enforce(findings, schema->version == online->target ? CRD_CHECK_SCHEMA : CRD_CHECK_DATA);
 	if (findings->way_back_counts)
 		online->warnings = crd_way_back_warnings(findings->way_back_counts);
 	online->run = crd_ledger_begin_run("online");
 	online->noticed_at = GetCurrentTimestamp();
 	crd_commit();
+}
+
+static CrdFindings *
+findings_of(Online *online, CrdSchema *schema)
+{
+	CrdFindings *findings = crd_findings(schema, online->target, false);
+
+	findings->online = true;
+	return findings;
 }
 
 static void
@@ -250,7 +264,7 @@ run_phases(Online *online)
 	for (;;)
 	{
 		MemoryContextReset(online->phase_context);
-		transaction(online, work_plan, true);
+		transaction(online, work_plan);
 		if (online->phase == NULL)
 			break;
 		run_phase(online);
@@ -270,7 +284,7 @@ run_phase(Online *online)
 	CrdPhase   *phase = online->phase;
 	int			i;
 
-	transaction(online, work_enter, true);
+	transaction(online, work_enter);
 	for (i = 0; i < list_length(phase->actions); i++)
 	{
 		online->action = list_nth(phase->actions, i);
@@ -286,7 +300,9 @@ run_phase(Online *online)
 	if (i < list_length(phase->actions))
 		run_statements(online);
 	else if (phase->is_last)
-		transaction(online, work_finish, false);
+		transaction(online, work_finish);
+	if (phase->is_last)
+		XLogFlush(XactLastCommitEnd);
 }
 
 /*
@@ -303,18 +319,19 @@ run_walk(Online *online, const CrdAction *proof)
 		int			failures = 0;
 
 		online->action = action;
-		transaction(online, work_open_walk, true);
+		transaction(online, work_open_walk);
 		while (!online->walk->finished)
 		{
-			if (transaction(online, work_batch, true))
+			if (transaction(online, work_batch))
 				failures = 0;
 			else if (++failures > crd_lock_attempts)
-				give_up(online, "The table was locked whenever a batch began.");
+				give_up(online, "The table was locked whenever a batch began.",
+						&to_write);
 			else
 			{
 				/* what the batch did in memory is not what is in the table */
 				wait_a_while(online, 10 * failures);
-				transaction(online, work_open_walk, true);
+				transaction(online, work_open_walk);
 				continue;
 			}
 			if (online->walk->stalled)
@@ -324,15 +341,15 @@ run_walk(Online *online, const CrdAction *proof)
 			between_transactions(online);
 		}
 		online->action = proof;
-		transaction(online, work_prove, false);
+		transaction(online, work_prove);
 		if (online->nbad == 0)
 			return;
-		transaction(online, work_explain, true);
+		transaction(online, work_explain);
 		if (walks >= crd_lock_attempts)
-			give_up(online, psprintf("Other sessions have kept " INT64_FORMAT " connections locked.",
-									 online->nbad));
+			give_up(online, psprintf(INT64_FORMAT " connections were locked whenever a walk came to them.",
+									 online->nbad), &to_lock_rows);
 		wait_a_while(online, Min(10 << Min(walks, 10), 1000));
-		transaction(online, work_enter, true);
+		transaction(online, work_enter);
 	}
 }
 
@@ -340,12 +357,12 @@ run_walk(Online *online, const CrdAction *proof)
 static void
 run_proof(Online *online)
 {
-	transaction(online, work_prove, true);
+	transaction(online, work_prove);
 	if (online->nbad == 0)
 		return;
-	transaction(online, work_explain, true);
+	transaction(online, work_explain);
 	give_up(online, psprintf(INT64_FORMAT " connections are not ready: %s",
-							 online->nbad, online->action->statement));
+							 online->nbad, online->action->statement), &to_lock_rows);
 }
 
 /* Run a statement that has to be at top level. */
@@ -358,14 +375,14 @@ run_in_worker(Online *online)
 	{
 		int			pid = 0;
 
-		transaction(online, work_start_worker, true);
+		transaction(online, work_start_worker);
 		while (!online->done)
 		{
-			transaction(online, work_wait_for_worker, true);
+			transaction(online, work_wait_for_worker);
 			if (!online->done && crd_worker_pid(online->worker) != pid)
 			{
 				pid = crd_worker_pid(online->worker);
-				transaction(online, work_waiting, true);
+				transaction(online, work_waiting);
 			}
 			notice_progress(online);
 		}
@@ -386,10 +403,11 @@ run_in_worker(Online *online)
 static void
 run_statements(Online *online)
 {
-	for (int attempt = 1; !transaction(online, work_statements, false); attempt++)
+	for (int attempt = 1; !transaction(online, work_statements); attempt++)
 	{
 		if (attempt >= crd_lock_attempts)
-			give_up(online, "Other sessions have locked what its statements need.");
+			give_up(online, "Other sessions have locked what its statements need.",
+					&to_change);
 		wait_a_while(online, Min(10 << Min(attempt, 10), 1000));
 	}
 }
@@ -406,12 +424,13 @@ call_work(void *arg)
 }
 
 /*
- * Do some work in a transaction, and commit it; a lazy one may be lost in a
- * crash, with all that follows.  False if a lock was not to be had, and nothing
- * was done; any other error ends the run, and is recorded.
+ * Do some work in a transaction, and commit it.  It does not wait for the disk,
+ * which would keep everybody waiting for its locks: a crash may lose it with all
+ * that follows.  False if a lock was not to be had, and nothing was done; any
+ * other error ends the run, and is recorded.
  */
 static bool
-transaction(Online *online, void (*work) (Online *online), bool lazy)
+transaction(Online *online, void (*work) (Online *online))
 {
 	MemoryContext old = MemoryContextSwitchTo(online->transaction_context);
 	ErrorData  *error;
@@ -419,8 +438,7 @@ transaction(Online *online, void (*work) (Online *online), bool lazy)
 	crd_limit_lock_waits();
 	if (maintenance_work_mem < CRD_MAINTENANCE_WORK_MEM)
 		crd_set_local("maintenance_work_mem", psprintf("%d", CRD_MAINTENANCE_WORK_MEM));
-	if (lazy)
-		crd_set_local("synchronous_commit", "off");
+	crd_set_local("synchronous_commit", "off");
 	online->work = work;
 	error = crd_try(call_work, online);
 	if (error && !(crd_is_lock_failure(error) &&
@@ -443,14 +461,35 @@ static void
 wait_a_while(Online *online, int milliseconds)
 {
 	online->milliseconds = milliseconds;
-	transaction(online, work_pause, true);
+	transaction(online, work_pause);
 }
 
 static void
-give_up(Online *online, const char *detail)
+give_up(Online *online, const char *detail, const CrdLocks *locks)
 {
 	online->detail = detail;
-	transaction(online, work_give_up, true);
+	online->locks = locks;
+	transaction(online, work_give_up);
+}
+
+/*
+ * What there is, and the first phase of what is to be done with it; NULL when
+ * nothing is left.
+ */
+static CrdPhase *
+next_phase(Online *online, CrdCheckLevel level, CrdSchema **schema)
+{
+	CrdFindings *findings;
+	List	   *phases;
+
+	*schema = crd_schema_read();
+	findings = findings_of(online, *schema);
+	findings->one_step = true;
+	findings->ids_proven = online->ids_proven;
+	crd_checks_enforce(findings, level);
+	crd_schema_read_catalog(*schema);
+	phases = crd_plan_online(findings)->phases;
+	return phases == NIL ? NULL : linitial(phases);
 }
 
 /* Plan, and choose the first phase; NULL when nothing is left. */
@@ -458,26 +497,17 @@ static void
 work_plan(Online *online)
 {
 	MemoryContext old = MemoryContextSwitchTo(online->phase_context);
-	CrdSchema  *schema = crd_schema_read();
-	CrdFindings *findings = crd_findings(schema, online->target, false);
-	List	   *phases;
 	const char *first;
 
-	findings->online = true;
-	crd_checks_enforce(findings, CRD_CHECK_BASE);
-	crd_schema_read_catalog(schema);
-	phases = crd_plan_online(findings)->phases;
-	online->schema = schema;
-	online->findings = findings;
-	online->phase = phases == NIL ? NULL : linitial(phases);
+	online->phase = next_phase(online, CRD_CHECK_BASE, &online->schema);
 	MemoryContextSwitchTo(old);
-	if (phases == NIL)
+	if (online->phase == NULL)
 	{
 		crd_ledger_forget();
-		if (schema->version != online->target)
+		if (online->schema->version != online->target)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("tables are at version %d, not at %d", schema->version, online->target),
+					 errmsg("tables are at version %d, not at %d", online->schema->version, online->target),
 					 errhint("Other sessions have changed them meanwhile.  Look at connections_precheck().")));
 		return;
 	}
@@ -514,17 +544,11 @@ work_statements(Online *online)
 	if (locks.mode[CRD_CONNECTIONS] == AccessExclusiveLock ||
 		locks.mode[CRD_CATALOG] == AccessExclusiveLock)
 	{
-		CrdSchema  *schema = crd_schema_read();
-		CrdFindings *findings = crd_findings(schema, online->target, false);
-		List	   *phases;
+		CrdSchema  *schema;
 
-		findings->online = true;
-		crd_checks_enforce(findings, CRD_CHECK_SCHEMA);
-		crd_schema_read_catalog(schema);
-		phases = crd_plan_online(findings)->phases;
-		if (phases == NIL || strcmp(((CrdPhase *) linitial(phases))->name, phase->name) != 0)
+		phase = next_phase(online, CRD_CHECK_SCHEMA, &schema);
+		if (phase == NULL || strcmp(phase->name, online->phase->name) != 0)
 			return;
-		phase = linitial(phases);
 	}
 	foreach(lc, phase->actions)
 		if (!has_own_transaction(lfirst(lc)))
@@ -587,16 +611,15 @@ work_prove(Online *online)
 	online->nbad = pg_strtoint64(rows->row[0][1]);
 	if (online->nbad == 0)
 		crd_ledger_walked(nrows);
+	if (online->nbad == 0 && online->phase->step == 2)
+		online->ids_proven = true;
 }
 
 /* Say of rows that are not right what the precheck says, if it is that. */
 static void
 work_explain(Online *online)
 {
-	CrdFindings *findings = crd_findings(online->schema, online->target, false);
-
-	findings->online = true;
-	crd_checks_enforce(findings, CRD_CHECK_DATA);
+	crd_checks_enforce(findings_of(online, online->schema), CRD_CHECK_DATA);
 }
 
 static void
@@ -649,7 +672,8 @@ work_give_up(Online *online)
 			(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 			 errmsg("could not complete phase %s of step %d in %d attempts",
 					online->phase->name, online->phase->step, crd_lock_attempts),
-			 errdetail_internal("%s", online->detail),
+			 errdetail_internal("%s\n%s", online->detail,
+								crd_lock_holders(online->schema, online->locks)),
 			 errhint("Let these transactions end, or raise connections_redesign.lock_attempts; then call again.")));
 }
 
@@ -668,7 +692,7 @@ between_transactions(Online *online)
 	notice_progress(online);
 	while (online->paused)
 	{
-		transaction(online, work_look_whether_paused, true);
+		transaction(online, work_look_whether_paused);
 		if (online->paused)
 			wait_a_while(online, POLL);
 		notice_progress(online);
@@ -676,7 +700,7 @@ between_transactions(Online *online)
 	if (crd_max_replication_lag > 0)
 		for (;;)
 		{
-			transaction(online, work_measure_lag, true);
+			transaction(online, work_measure_lag);
 			if (online->lag <= crd_max_replication_lag)
 				break;
 			wait_a_while(online, POLL);
@@ -701,7 +725,7 @@ wait_for_snapshots(Online *online)
 	online->walk->move = true;
 	online->stalls = 0;
 	if (!online->defeated)
-		transaction(online, work_name_oldest_snapshot, true);
+		transaction(online, work_name_oldest_snapshot);
 	online->defeated = true;
 }
 
@@ -764,7 +788,7 @@ notice_progress(Online *online)
 
 	if (!TimestampDifferenceExceeds(online->noticed_at, now, crd_progress_interval))
 		return;
-	transaction(online, work_progress, true);
+	transaction(online, work_progress);
 	online->noticed_at = now;
 }
 

@@ -271,10 +271,6 @@ step2_up(CrdPlanner *planner)
 static void
 step2_down(CrdPlanner *planner)
 {
-	if (planner->findings->census)
-		planner->plan->rows[2] = planner->findings->census->total;
-	else if (planner->findings->way_back_counts)
-		planner->plan->rows[2] = planner->findings->way_back_counts->total;
 	crd_plan_keep_columns(planner, false);
 	crd_plan_drop_trigger(planner, planner->schema->has_bridge, CRD_BRIDGE_TRIGGER,
 						  "the bridge has nothing to fill any more");
@@ -681,6 +677,7 @@ crd_plan_keep_columns(CrdPlanner *planner, bool up)
 				 values.data);
 }
 
+/* NOT NULL on available_connection_id is step 3's, which is undone before. */
 static void
 keep_column(CrdPlanner *planner, StringInfo values, bool up, int seq,
 			CrdColumnId id)
@@ -691,7 +688,7 @@ keep_column(CrdPlanner *planner, StringInfo values, bool up, int seq,
 					 values->len ? ", " : "", planner->step,
 					 up ? "'up'" : "'down'", seq,
 					 crd_literal(column->name), crd_literal(column->type),
-					 column->not_null ? "true" : "false");
+					 column->not_null && id != CRD_AVAILABLE_CONNECTION_ID ? "true" : "false");
 }
 
 void

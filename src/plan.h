@@ -58,6 +58,7 @@ typedef struct CrdPhase
 	bool		up;				/* the way of the step that it is part of */
 	bool		undoes;			/* what was done of that step */
 	bool		is_last;		/* with it the step is done, or undone */
+	int64		rows;			/* that its statements change */
 	List	   *actions;		/* of CrdAction */
 } CrdPhase;
 

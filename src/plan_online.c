@@ -67,9 +67,11 @@ crd_plan_online(CrdFindings *findings)
 	if (schema->unfinished_step)
 		plan_unfinished(&planner);
 	for (planner.step = schema->version + 1; planner.step <= findings->target; planner.step++)
-		crd_steps[planner.step].up_online(&planner);
+		if (!(findings->one_step && planner.plan->phases))
+			crd_steps[planner.step].up_online(&planner);
 	for (planner.step = schema->version; planner.step > findings->target; planner.step--)
-		crd_steps[planner.step].down_online(&planner);
+		if (!(findings->one_step && planner.plan->phases))
+			crd_steps[planner.step].down_online(&planner);
 
 	for (int i = list_length(planner.plan->phases) - 1; i >= 0; i--)
 	{
@@ -257,7 +259,8 @@ crd_step3_up_online(CrdPlanner *planner)
 	{
 		if (!schema->has_not_null_check)
 		{
-			prove(planner, "no row would violate it", "available_connection_id IS NULL");
+			if (schema->version == 2 && !planner->findings->ids_proven)
+				prove(planner, "no row would violate it", "available_connection_id IS NULL");
 			crd_plan_forget(planner, CRD_KEEP, "kept_ddl", planner->keepsake->has_ddl[3]);
 			if (OidIsValid(schema->own_fk_index))
 				crd_plan_add(planner, CRD_KEEP, CRD_RUN_IN_LEDGER, CRD_CONNECTIONS, RowExclusiveLock,
@@ -493,6 +496,7 @@ end_phase(CrdPlanner *planner, const char *name)
 	phase->step = planner->step;
 	phase->up = planner->step == schema->unfinished_step ? schema->unfinished_up :
 		planner->step > schema->version;
+	phase->rows = planner->plan->rows[planner->step];
 	phase->actions = crd_plan_collect(planner, phase->up);
 	if (phase->actions != NIL)
 		planner->plan->phases = lappend(planner->plan->phases, phase);
