@@ -18,9 +18,10 @@ crd_findings(CrdSchema *schema, int target, bool to_plan)
 	findings->schema = schema;
 	findings->target = target;
 	findings->to_plan = to_plan;
-	findings->keepsake = crd_keepsake_read(crd_to_be_finished(schema) ?
-										   schema->unfinished_up :
-										   target > schema->highest_whole);
+
+	/* what an undone step 4 has yet to bring back was kept on its way up */
+	findings->keepsake = crd_keepsake_read(target > schema->highest_whole &&
+										   !(crd_to_be_finished(schema) && !schema->unfinished_up));
 
 	/* an index that was there before step 3 is not the step's own */
 	if (schema->highest_whole >= 3 && findings->keepsake->statements[3] != NIL)

@@ -40,7 +40,6 @@ static void validate(CrdPlanner *planner, const char *constraint,
 					 const char *phase);
 static void make_index(CrdPlanner *planner);
 static void make_foreign_key(CrdPlanner *planner);
-static const char *new_index_name(Oid relid);
 static void add_foreign_key(CrdPlanner *planner, const char *table,
 							const char *name, const char *definition,
 							const char *not_valid);
@@ -66,9 +65,11 @@ crd_plan_online(CrdFindings *findings)
 	crd_planner_init(&planner, findings, true);
 	if (schema->unfinished_step)
 		plan_unfinished(&planner);
+	planner.up = true;
 	for (planner.step = schema->version + 1; planner.step <= findings->target; planner.step++)
 		if (!(findings->one_step && planner.plan->phases))
 			crd_steps[planner.step].up_online(&planner);
+	planner.up = false;
 	for (planner.step = schema->version; planner.step > findings->target; planner.step--)
 		if (!(findings->one_step && planner.plan->phases))
 			crd_steps[planner.step].down_online(&planner);
@@ -129,6 +130,7 @@ plan_unfinished(CrdPlanner *planner)
 	bool		up = schema->unfinished_up;
 
 	planner->step = schema->unfinished_step;
+	planner->up = up;
 	if (crd_to_be_finished(schema))
 	{
 		if (up)
@@ -486,7 +488,6 @@ finish_step4_down(CrdPlanner *planner)
 static void
 end_phase(CrdPlanner *planner, const char *name)
 {
-	const CrdSchema *schema = planner->schema;
 	CrdPhase   *phase;
 
 	if (!planner->online)
@@ -494,8 +495,7 @@ end_phase(CrdPlanner *planner, const char *name)
 	phase = palloc0(sizeof(CrdPhase));
 	phase->name = name;
 	phase->step = planner->step;
-	phase->up = planner->step == schema->unfinished_step ? schema->unfinished_up :
-		planner->step > schema->version;
+	phase->up = planner->up;
 	phase->rows = planner->plan->rows[planner->step];
 	phase->actions = crd_plan_collect(planner, phase->up);
 	if (phase->actions != NIL)
@@ -586,7 +586,7 @@ make_index(CrdPlanner *planner)
 
 	/* each relation of the tree, with its own index if it has one */
 	rows = crd_fetch(CRD_CALLER,
-					 "SELECT t.relid, t.parentrelid, t.relid::regclass, t.isleaf, i.indexrelid, i.indisvalid,"
+					 "SELECT t.relid::oid, t.parentrelid::oid, t.relid, t.isleaf, i.indexrelid, i.indisvalid,"
 					 " i.indexrelid IN (SELECT inhrelid FROM pg_inherits)"
 					 " FROM pg_partition_tree($1::oid) t"
 					 " LEFT JOIN pg_attribute a ON a.attrelid = t.relid AND a.attname = 'available_connection_id'"
@@ -595,29 +595,33 @@ make_index(CrdPlanner *planner)
 					 "  AND NOT x.indisunique AND x.indpred IS NULL ORDER BY x.indisvalid DESC, 1 LIMIT 1) i ON true"
 					 " ORDER BY t.level, t.relid", 1,
 					 psprintf("%u", schema->relation[CRD_CONNECTIONS].relid));
-	names = palloc0(sizeof(char *) * Max(rows->nrows, 1));
+	names = palloc0(sizeof(char *) * Max(rows->nrows, 1));	/* as DDL spells them */
 	for (int i = 0; i < rows->nrows; i++)
 	{
 		const char *const *row = rows->row[i];
 		Oid			relid = atooid(row[0]);
 		bool		leaf = crd_is_true(row[3]);
 		bool		there = row[4] && (!leaf || crd_is_true(row[5]));
+		const char *name;
 
 		if (row[4] && !there)
 			drop_index(planner, crd_qualified_name(atooid(row[4])));
-		names[i] = there ? crd_qualified_name(atooid(row[4])) : new_index_name(relid);
+		name = there ? get_rel_name(atooid(row[4])) :
+			ChooseRelationName(get_rel_name(relid), "available_connection_id", "idx",
+							   get_rel_namespace(relid), false);
+		names[i] = quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), name);
 		if (there)
 			continue;
 		if (leaf)
 			crd_plan_add(planner, CRD_PREPARE, CRD_RUN_IN_WORKER, CRD_CONNECTIONS, ShareUpdateExclusiveLock,
 						 "find the connections of a kind",
 						 "CREATE INDEX CONCURRENTLY %s ON %s (available_connection_id)",
-						 quote_identifier(strrchr(names[i], '.') + 1), row[2]);
+						 quote_identifier(name), row[2]);
 		else
 			crd_plan_add(planner, CRD_PREPARE, CRD_RUN, CRD_CONNECTIONS, ShareLock,
 						 "an index to attach those of the partitions to",
 						 "CREATE INDEX %s ON ONLY %s (available_connection_id)",
-						 quote_identifier(strrchr(names[i], '.') + 1), row[2]);
+						 quote_identifier(name), row[2]);
 		end_phase(planner, "index");
 	}
 	for (int i = rows->nrows - 1; i > 0; i--)
@@ -633,17 +637,6 @@ make_index(CrdPlanner *planner)
 					 names[parent], names[i]);
 		end_phase(planner, "attach_index");
 	}
-}
-
-/* The name that CREATE INDEX would choose, qualified. */
-static const char *
-new_index_name(Oid relid)
-{
-	Oid			namespace = get_rel_namespace(relid);
-
-	return quote_qualified_identifier(get_namespace_name(namespace),
-									  ChooseRelationName(get_rel_name(relid), "available_connection_id",
-														 "idx", namespace, false));
 }
 
 /*
@@ -672,13 +665,19 @@ make_foreign_key(CrdPlanner *planner)
 						 " LEFT JOIN LATERAL (SELECT f.conname, f.convalidated FROM pg_constraint f"
 						 "  WHERE f.contype = 'f' AND f.conrelid = t.relid AND f.confrelid = $2::oid"
 						 "  AND f.conkey = ARRAY[a.attnum] AND f.confdeltype = 'r' ORDER BY f.convalidated DESC LIMIT 1) c ON true"
-						 " WHERE t.isleaf AND t.level > 0 AND c.convalidated IS NOT TRUE ORDER BY t.relid", 2,
+						 " WHERE t.isleaf AND t.level > 0 ORDER BY t.relid", 2,
 						 psprintf("%u", schema->relation[CRD_CONNECTIONS].relid),
 						 psprintf("%u", schema->relation[CRD_CATALOG].relid));
+		/* all have the same name, also those that are there already */
+		for (int i = 0; i < rows->nrows; i++)
+			if (rows->row[i][1])
+				name = rows->row[i][1];
 		for (int i = 0; i < rows->nrows; i++)
 		{
 			const char *const *row = rows->row[i];
 
+			if (crd_is_true(row[2]))
+				continue;
 			if (row[1] == NULL)
 				add_foreign_key(planner, row[0], name, definition, " NOT VALID");
 			crd_plan_add(planner, CRD_PREPARE, CRD_RUN, CRD_CONNECTIONS, ShareUpdateExclusiveLock,

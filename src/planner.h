@@ -29,7 +29,8 @@ typedef struct CrdPlanner
 	const CrdKeepsake *keepsake;
 	CrdPlan    *plan;
 	bool		online;			/* each phase is a transaction of its own */
-	int			step;			/* that adds actions now */
+	int			step;			/* that adds actions now ... */
+	bool		up;				/* ... which way */
 
 	/* the transaction that is being put together */
 	List	   *parts[CRD_NTABLES][CRD_NPARTS];
