@@ -183,7 +183,7 @@ crd_ledger_walk(const CrdSchema *schema, CrdFill fill)
 }
 
 bool
-crd_ledger_checkpoint(const CrdWalk *walk)
+crd_ledger_checkpoint(const CrdWalk *walk, const char *slow)
 {
 	CrdRows    *rows;
 	const char *done = psprintf(INT64_FORMAT, crd_walk_blocks_done(walk));
@@ -192,14 +192,14 @@ crd_ledger_checkpoint(const CrdWalk *walk)
 					 "UPDATE connections_redesign.online_run SET relation = $1::oid, filenode = $2::oid, block = $3::int8,"
 					 " system_identifier = $8::int8,"
 					 " blocks_before = coalesce(blocks_before, $4::int8), blocks_done = $4::int8, blocks_total = greatest($5::int8, $4::int8),"
-					 " rows_done = rows_done + $6::int8, hot_rows = hot_rows + $7::int8, updated_at = clock_timestamp(), waiting_for = NULL"
-					 " RETURNING run_id IN (SELECT run_id FROM connections_redesign.paused)", 8,
+					 " rows_done = rows_done + $6::int8, hot_rows = hot_rows + $7::int8, updated_at = clock_timestamp(), waiting_for = $9"
+					 " RETURNING run_id IN (SELECT run_id FROM connections_redesign.paused)", 9,
 					 walk->finished ? NULL : psprintf("%u", list_nth_oid(walk->leaves, walk->leaf)),
 					 psprintf("%u", walk->filenode), psprintf("%u", walk->window), done,
 					 psprintf(INT64_FORMAT, walk->blocks_total),
 					 psprintf(INT64_FORMAT, walk->rows),
 					 psprintf(INT64_FORMAT, walk->hot_rows),
-					 psprintf(INT64_FORMAT, (int64) GetSystemIdentifier()));
+					 psprintf(INT64_FORMAT, (int64) GetSystemIdentifier()), slow);
 	return rows->nrows > 0 && crd_is_true(rows->row[0][0]);
 }
 

@@ -55,10 +55,10 @@ extern void crd_ledger_enter(const CrdRun *run, const CrdPhase *phase);
 extern CrdWalk *crd_ledger_walk(const CrdSchema *schema, CrdFill fill);
 
 /*
- * Record where the walk is, in the transaction of its batch, and return whether
- * the run is to pause.
+ * Record where the walk is, in the transaction of its batch, and what slows it
+ * down, if anything; return whether the run is to pause.
  */
-extern bool crd_ledger_checkpoint(const CrdWalk *walk);
+extern bool crd_ledger_checkpoint(const CrdWalk *walk, const char *slow);
 
 /* The rows of the step have been proven to be right. */
 extern void crd_ledger_walked(int64 rows);

@@ -72,15 +72,15 @@ typedef struct Online
 	TimestampTz checkpoint_at;
 	bool		paused;
 	int			stalls;			/* in a row */
-	bool		defeated;		/* by an old snapshot, in the last window */
+	char		oldest[200];	/* snapshot that keeps rows from staying on
+								 * their page, as the progress view says it */
 
 	/* this phase */
 	CrdSchema  *schema;
 	CrdPhase   *phase;
 	const CrdAction *action;
 	CrdWalk    *walk;
-	int64		nrows;			/* what a proof has found */
-	int64		nbad;
+	int64		nbad;			/* rows that a proof has found not right */
 	bool		done;
 	CrdWorker  *worker;
 	bool		ids_proven;		/* every row has available_connection_id */
@@ -268,6 +268,9 @@ run_phases(Online *online)
 		if (online->phase == NULL)
 			break;
 		run_phase(online);
+
+		/* a walk looks itself whether the run is to pause */
+		online->paused = true;
 		between_transactions(online);
 	}
 	foreach(lc, online->warnings)
@@ -584,6 +587,7 @@ work_batch(Online *online)
 {
 	BlockNumber window = online->walk->window;
 	int			leaf = online->walk->leaf;
+	bool		moves = online->walk->move;
 	TimestampTz now;
 
 	crd_set_local("wal_compression", CRD_WAL_COMPRESSION);
@@ -594,7 +598,9 @@ work_batch(Online *online)
 	if (online->walk->window != window || online->walk->leaf != leaf ||
 		TimestampDifferenceExceeds(online->checkpoint_at, now, POLL))
 	{
-		online->paused = crd_ledger_checkpoint(online->walk);
+		if (online->walk->window != window && !moves)
+			online->oldest[0] = '\0';
+		online->paused = crd_ledger_checkpoint(online->walk, online->oldest[0] ? online->oldest : NULL);
 		online->walk->rows = online->walk->hot_rows = 0;
 		online->checkpoint_at = now;
 	}
@@ -716,7 +722,7 @@ between_transactions(Online *online)
 static void
 wait_for_snapshots(Online *online)
 {
-	if (online->stalls < (online->defeated ? 1 : MAX_STALLS))
+	if (online->stalls < (online->oldest[0] ? 1 : MAX_STALLS))
 	{
 		wait_a_while(online, 1 << online->stalls);
 		online->stalls++;
@@ -724,9 +730,8 @@ wait_for_snapshots(Online *online)
 	}
 	online->walk->move = true;
 	online->stalls = 0;
-	if (!online->defeated)
+	if (online->oldest[0] == '\0')
 		transaction(online, work_name_oldest_snapshot);
-	online->defeated = true;
 }
 
 static void
@@ -734,6 +739,8 @@ work_name_oldest_snapshot(Online *online)
 {
 	const char *oldest = crd_oldest_snapshot();
 
+	snprintf(online->oldest, sizeof(online->oldest), "nothing, but rows have to be moved: old snapshot of %s",
+			 oldest ? oldest : "a session that has ended");
 	ereport(NOTICE,
 			(errmsg("rows are moved, and the table grows, as old row versions cannot be removed"),
 			 oldest ? errdetail_internal("The oldest snapshot is that of %s.", oldest) : 0,
