@@ -28,6 +28,7 @@
 
 static void plan_unfinished(CrdPlanner *planner);
 static void undo(CrdPlanner *planner);
+static void undo_on_partitions(CrdPlanner *planner);
 static void finish_step4_up(CrdPlanner *planner);
 static void finish_step4_down(CrdPlanner *planner);
 static void end_phase(CrdPlanner *planner, const char *name);
@@ -164,6 +165,11 @@ undo(CrdPlanner *planner)
 			if (schema->has_not_null_check)
 				crd_plan_alter(planner, CRD_CONNECTIONS, "drop the check", "DROP CONSTRAINT %s",
 							   quote_identifier(CRD_NOT_NULL_CHECK));
+			undo_on_partitions(planner);
+			if (OidIsValid(schema->invalid_fk_index))
+				crd_plan_add(planner, CRD_PREPARE, CRD_RUN, CRD_CONNECTIONS, AccessExclusiveLock,
+							 "drop what is there of the index", "DROP INDEX %s",
+							 crd_qualified_name(schema->invalid_fk_index));
 			crd_steps[3].down(planner);
 			break;
 		case CRD_LAST_STEP:
@@ -196,6 +202,33 @@ undo(CrdPlanner *planner)
 		foreach(lc, planner->plan->phases)
 			((CrdPhase *) lfirst(lc))->undoes = true;
 	}
+}
+
+/* Drop what partitions have got of step 3 and the partitioned table has not. */
+static void
+undo_on_partitions(CrdPlanner *planner)
+{
+	CrdRows    *rows;
+
+	rows = crd_fetch(CRD_CALLER,
+					 "WITH tree AS ("
+					 " SELECT t.relid, a.attnum FROM pg_partition_tree($1::oid) t"
+					 " JOIN pg_attribute a ON a.attrelid = t.relid AND a.attname = 'available_connection_id'"
+					 " WHERE t.level > 0) "
+					 "SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', t.relid, c.conname)"
+					 " FROM tree t JOIN pg_constraint c ON c.conrelid = t.relid AND c.contype = 'f'"
+					 "  AND c.confrelid = $2::oid AND c.conkey = ARRAY[t.attnum] AND c.conparentid = 0"
+					 " UNION ALL "
+					 "SELECT format('DROP INDEX %s', i.indexrelid::regclass)"
+					 " FROM tree t JOIN pg_index i ON i.indrelid = t.relid AND i.indnatts = 1 AND i.indkey[0] = t.attnum"
+					 "  AND NOT i.indisunique AND i.indpred IS NULL"
+					 "  AND i.indexrelid NOT IN (SELECT inhrelid FROM pg_inherits)"
+					 " ORDER BY 1", 2,
+					 psprintf("%u", planner->schema->relation[CRD_CONNECTIONS].relid),
+					 psprintf("%u", planner->schema->relation[CRD_CATALOG].relid));
+	for (int i = 0; i < rows->nrows; i++)
+		crd_plan_add(planner, CRD_PREPARE, CRD_RUN, CRD_CONNECTIONS, AccessExclusiveLock,
+					 "drop what a partition has got already", "%s", rows->row[i][0]);
 }
 
 

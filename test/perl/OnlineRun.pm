@@ -16,7 +16,7 @@ use Test::More;
 our @EXPORT = qw(
   new_node create_legacy copy run_fixture application_writes is_old_application
   points start_run wait_for_run end_run close_gate open_gate wait_for_gate
-  everything is_same_as states setbacks stop_run stop_at
+  everything is_same_as states setbacks had_no_accident stop_run stop_once stop_at
 );
 
 # The advisory lock of connections_redesign.gate
@@ -115,14 +115,16 @@ my %writes = (
 sub is_old_application
 {
 	my ($node, $database) = @_;
-	return $node->safe_psql($database,
+	return '0' ne $node->safe_psql($database,
 		q{SELECT count(*) FROM pg_attribute WHERE attrelid = 'connections.connections'::regclass AND attname = 'name'});
 }
 
-# Lets an application write for the first, second, third time; dies if it cannot, or finds what it should not.
+# Lets an application write for the first, second, third time; dies if it cannot, or finds what it should not.  Returns which, where it is
+# that for which the table is made now.
 sub application_writes
 {
 	my ($node, $database, $which, @times) = @_;
+	$which //= is_old_application($node, $database) ? 'old' : 'new';
 	my $times = join(', ', @times);
 	$node->safe_psql($database, qq{
 		SET application.now = '2025-01-01 00:00+00';
@@ -137,7 +139,7 @@ sub application_writes
 			END LOOP;
 		END
 		\$\$}) if @times;
-	return;
+	return $which;
 }
 
 
@@ -258,6 +260,25 @@ sub stop_run
 	return;
 }
 
+# Stops a call at a point; what the states were.
+sub stop_once
+{
+	my ($node, $database, $point, $call, $fault) = @_;
+	my $gatekeeper = close_gate($node, $database);
+	my $run = start_run($node, $database, $call, 'connections_redesign.gate' => $point->{name});
+	wait_for_gate($run) or die "it did not come to the gate $point->{name}: " . end_run($run);
+	my $states = states($node, $database);
+	stop_run($run, $gatekeeper, $fault);
+	return $states;
+}
+# What the server must never have done by itself
+sub had_no_accident
+{
+	my ($node) = @_;
+	is(join('', grep { /PANIC|TRAP|XX000|terminated by signal (?!9:)/ } split(/^/, slurp_file($node->logfile))), '', 'the server had no accident');
+	return;
+}
+
 
 # The matrix
 
@@ -273,19 +294,14 @@ sub stop_at
 	foreach my $time (1 .. @faults)
 	{
 		my $fault = $faults[ $time - 1 ];
-		my $gatekeeper = close_gate($node, 'stopped');
-		my $run = start_run($node, 'stopped', $call, 'connections_redesign.gate' => $point->{name});
-		ok(wait_for_gate($run), "$name: it comes to the gate") or die end_run($run);
-		my @states = split(/ /, states($node, 'stopped'));
-		is($states[ $point->{step} - 1 ], 'running', "$name: the step is running") if $point->{begun};
-		stop_run($run, $gatekeeper, $fault);
+		my @states = split(/ /, stop_once($node, 'stopped', $point, $call, $fault));
+		is($states[ $point->{step} - 1 ], 'running', "$name: the step was running") if $point->{begun};
 		# a run that has not come to the point leaves no trace: nor does the next one that stops where it began
 		push @setbacks, "$point->{step} $direction online " . ($fault eq 'cancel' ? 'cancelled 57014' : 'interrupted')
 		  if $point->{begun} && ($time == 1 || $point->{name} =~ /^in /);
 		@states = split(/ /, states($node, 'stopped'));
 		is($states[ $point->{step} - 1 ], 'interrupted', "$name: the step is interrupted after $fault") if $point->{begun};
-		$which = is_old_application($node, 'stopped') ? 'old' : 'new';
-		application_writes($node, 'stopped', $which, $time);
+		$which = application_writes($node, 'stopped', undef, $time);
 	}
 	my ($result, $stdout, $stderr) = $node->psql('stopped', $call);
 	is($result, 0, "$name: another call completes it") or diag($stderr);

@@ -49,8 +49,7 @@ foreach my $point (points($node, 'template_up', 4))
 	stop_at($node, $point, 'CALL connections_migrate_online(4)', 'up', $twin, 'cancel', 'terminate', @crashes);
 }
 
-my $log = slurp_file($node->logfile);
-unlike($log, qr/PANIC|TRAP|XX000/, 'the server had no accident of its own');
+had_no_accident($node);
 
 $node->stop;
 done_testing();

@@ -53,8 +53,7 @@ foreach my $point (points($node, 'template_down', 0))
 	stop_at($node, $point, 'CALL connections_rollback_online(0)', 'down', $twin, 'cancel', 'terminate', @crashes);
 }
 
-my $log = slurp_file($node->logfile);
-unlike($log, qr/PANIC|TRAP|XX000/, 'the server had no accident of its own');
+had_no_accident($node);
 
 $node->stop;
 done_testing();
