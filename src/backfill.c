@@ -73,6 +73,7 @@ typedef struct Batch
 	EState	   *estate;
 	ResultRelInfo *info;
 	TupleTableSlot *slot;
+	TupleTableSlot *locked;
 	MemoryContext page_context;
 } Batch;
 
@@ -232,6 +233,7 @@ fill_batch(void *arg)
 {
 	Batch	   *batch = arg;
 	CrdWalk    *walk = batch->walk;
+	BlockNumber nblocks;
 
 	walk->stalled = false;
 	batch->deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), crd_batch_time);
@@ -251,12 +253,15 @@ fill_batch(void *arg)
 				 errhint("Call again.")));
 	CheckCmdReplicaIdentity(batch->rel, CMD_UPDATE);
 	open_update(batch);
+
+	/* VACUUM may have cut off the end since the walk came to the relation */
+	nblocks = RelationGetNumberOfBlocks(batch->rel);
 	while (walk->cursor < walk->window_end)
 	{
 		bool	   *pending = &walk->pending[walk->cursor - walk->window];
 
 		CHECK_FOR_INTERRUPTS();
-		if (*pending && !visit_page(batch, walk->cursor))
+		if (*pending && (walk->cursor >= nblocks || !visit_page(batch, walk->cursor)))
 		{
 			*pending = false;
 			walk->npending--;
@@ -380,6 +385,7 @@ open_update(Batch *batch)
 	InitResultRelInfo(batch->info, batch->rel, 0, NULL, 0);
 	ExecOpenIndices(batch->info, false);
 	batch->slot = MakeSingleTupleTableSlot(RelationGetDescr(batch->rel), &TTSOpsHeapTuple);
+	batch->locked = table_slot_create(batch->rel, NULL);
 	batch->page_context = AllocSetContextCreate(CurrentMemoryContext,
 												"connections_redesign page",
 												ALLOCSET_DEFAULT_SIZES);
@@ -389,6 +395,7 @@ static void
 close_update(Batch *batch)
 {
 	ExecDropSingleTupleTableSlot(batch->slot);
+	ExecDropSingleTupleTableSlot(batch->locked);
 	ExecCloseIndices(batch->info);
 	FreeExecutorState(batch->estate);
 	MemoryContextDelete(batch->page_context);
@@ -405,15 +412,26 @@ update_row(Batch *batch, ItemPointer tid, HeapTuple new_tuple, bool *hot)
 	TM_FailureData failure;
 	LockTupleMode lock_mode;
 	CrdIndexUpdate index_update;
+	TM_Result	result;
 
 	ExecStoreHeapTuple(new_tuple, batch->slot, false);
 	if (constr && constr->has_generated_stored)
 		ExecComputeStoredGenerated(batch->info, batch->estate, batch->slot, CMD_UPDATE);
 	if (constr && constr->num_check > 0)
 		ExecConstraints(batch->info, batch->slot, batch->estate);
-	if (table_tuple_update(batch->rel, tid, batch->slot, GetCurrentCommandId(true),
-						   GetActiveSnapshot(), InvalidSnapshot, false,
-						   &failure, &lock_mode, &index_update) != TM_Ok)
+	result = table_tuple_update(batch->rel, tid, batch->slot, GetCurrentCommandId(true),
+								GetActiveSnapshot(), InvalidSnapshot, false,
+								&failure, &lock_mode, &index_update);
+
+	/* perhaps the row is locked in a way that an update may share */
+	if (result == TM_BeingModified &&
+		table_tuple_lock(batch->rel, tid, GetActiveSnapshot(), batch->locked,
+						 GetCurrentCommandId(true), LockTupleNoKeyExclusive,
+						 LockWaitSkip, 0, &failure) == TM_Ok)
+		result = table_tuple_update(batch->rel, tid, batch->slot, GetCurrentCommandId(true),
+									GetActiveSnapshot(), InvalidSnapshot, true,
+									&failure, &lock_mode, &index_update);
+	if (result != TM_Ok)
 		return false;
 	*hot = !crd_index_update_needed(index_update);
 	if (!*hot)

@@ -83,6 +83,7 @@ typedef struct Online
 	int64		nbad;			/* rows that a proof has found not right */
 	bool		done;
 	CrdWorker  *worker;
+	bool		exhausted;		/* a lock that cannot be had now is an error */
 	bool		ids_proven;		/* every row has available_connection_id */
 	List	   *warnings;		/* for when it is done */
 	char		first[200];		/* statement of this phase, or its beginning */
@@ -105,7 +106,8 @@ typedef struct Online
 	long		lag;			/* in milliseconds */
 } Online;
 
-/* Whose holders are in the way of a batch; of its rows; of statements */
+/* Whose holders are in the way of queries, of batches, of their rows, of DDL */
+static const CrdLocks to_read = {{AccessShareLock, AccessShareLock}};
 static const CrdLocks to_write = {{RowExclusiveLock, NoLock}};
 static const CrdLocks to_lock_rows = {{ExclusiveLock, NoLock}};
 static const CrdLocks to_change = {{AccessExclusiveLock, AccessExclusiveLock}};
@@ -123,6 +125,7 @@ static void run_walk(Online *online, const CrdAction *proof);
 static void run_proof(Online *online);
 static void run_in_worker(Online *online);
 static void run_statements(Online *online);
+static void insist(Online *online, void (*work) (Online *online));
 static bool transaction(Online *online, void (*work) (Online *online));
 static void wait_a_while(Online *online, int milliseconds);
 static void give_up(Online *online, const char *detail, const CrdLocks *locks);
@@ -135,6 +138,7 @@ static void gate(const char *prefix, const char *point);
 
 static void work_plan(Online *online);
 static void work_enter(Online *online);
+static void work_gate(Online *online);
 static void work_statements(Online *online);
 static void work_finish(Online *online);
 static void work_open_walk(Online *online);
@@ -264,7 +268,7 @@ run_phases(Online *online)
 	for (;;)
 	{
 		MemoryContextReset(online->phase_context);
-		transaction(online, work_plan);
+		insist(online, work_plan);
 		if (online->phase == NULL)
 			break;
 		run_phase(online);
@@ -287,7 +291,8 @@ run_phase(Online *online)
 	CrdPhase   *phase = online->phase;
 	int			i;
 
-	transaction(online, work_enter);
+	insist(online, work_enter);
+	insist(online, work_gate);
 	for (i = 0; i < list_length(phase->actions); i++)
 	{
 		online->action = list_nth(phase->actions, i);
@@ -303,7 +308,7 @@ run_phase(Online *online)
 	if (i < list_length(phase->actions))
 		run_statements(online);
 	else if (phase->is_last)
-		transaction(online, work_finish);
+		insist(online, work_finish);
 	if (phase->is_last)
 		XLogFlush(XactLastCommitEnd);
 }
@@ -322,7 +327,7 @@ run_walk(Online *online, const CrdAction *proof)
 		int			failures = 0;
 
 		online->action = action;
-		transaction(online, work_open_walk);
+		insist(online, work_open_walk);
 		while (!online->walk->finished)
 		{
 			if (transaction(online, work_batch))
@@ -334,7 +339,7 @@ run_walk(Online *online, const CrdAction *proof)
 			{
 				/* what the batch did in memory is not what is in the table */
 				wait_a_while(online, 10 * failures);
-				transaction(online, work_open_walk);
+				insist(online, work_open_walk);
 				continue;
 			}
 			if (online->walk->stalled)
@@ -344,15 +349,15 @@ run_walk(Online *online, const CrdAction *proof)
 			between_transactions(online);
 		}
 		online->action = proof;
-		transaction(online, work_prove);
+		insist(online, work_prove);
 		if (online->nbad == 0)
 			return;
-		transaction(online, work_explain);
+		insist(online, work_explain);
 		if (walks >= crd_lock_attempts)
 			give_up(online, psprintf(INT64_FORMAT " connections were locked whenever a walk came to them.",
 									 online->nbad), &to_lock_rows);
 		wait_a_while(online, Min(10 << Min(walks, 10), 1000));
-		transaction(online, work_enter);
+		insist(online, work_enter);
 	}
 }
 
@@ -360,10 +365,10 @@ run_walk(Online *online, const CrdAction *proof)
 static void
 run_proof(Online *online)
 {
-	transaction(online, work_prove);
+	insist(online, work_prove);
 	if (online->nbad == 0)
 		return;
-	transaction(online, work_explain);
+	insist(online, work_explain);
 	give_up(online, psprintf(INT64_FORMAT " connections are not ready: %s",
 							 online->nbad, online->action->statement), &to_lock_rows);
 }
@@ -378,17 +383,21 @@ run_in_worker(Online *online)
 	{
 		int			pid = 0;
 
-		transaction(online, work_start_worker);
+		insist(online, work_start_worker);
+
+		/* an error of the worker's is the end of it */
+		online->exhausted = true;
 		while (!online->done)
 		{
 			transaction(online, work_wait_for_worker);
 			if (!online->done && crd_worker_pid(online->worker) != pid)
 			{
 				pid = crd_worker_pid(online->worker);
-				transaction(online, work_waiting);
+				insist(online, work_waiting);
 			}
 			notice_progress(online);
 		}
+		online->exhausted = false;
 	}
 	PG_CATCH();
 	{
@@ -426,6 +435,18 @@ call_work(void *arg)
 	online->work(online);
 }
 
+/* Do some work in a transaction, again if a lock was not to be had. */
+static void
+insist(Online *online, void (*work) (Online *online))
+{
+	for (int attempt = 1; !transaction(online, work); attempt++)
+	{
+		if (attempt >= crd_lock_attempts)
+			give_up(online, "Other sessions have locked the tables.", &to_read);
+		wait_a_while(online, Min(10 << Min(attempt, 10), 1000));
+	}
+}
+
 /*
  * Do some work in a transaction, and commit it.  It does not wait for the disk,
  * which would keep everybody waiting for its locks: a crash may lose it with all
@@ -444,8 +465,7 @@ transaction(Online *online, void (*work) (Online *online))
 	crd_set_local("synchronous_commit", "off");
 	online->work = work;
 	error = crd_try(call_work, online);
-	if (error && !(crd_is_lock_failure(error) &&
-				   (work == work_batch || work == work_statements)))
+	if (error && (online->exhausted || !crd_is_lock_failure(error)))
 	{
 		online->error = error;
 		online->work = work_record_failure;
@@ -472,6 +492,7 @@ give_up(Online *online, const char *detail, const CrdLocks *locks)
 {
 	online->detail = detail;
 	online->locks = locks;
+	online->exhausted = true;
 	transaction(online, work_give_up);
 }
 
@@ -520,7 +541,6 @@ work_plan(Online *online)
 	if (online->repeats > MAX_REPEATS)
 		elog(ERROR, "phase %s leads nowhere: %s", online->phase->name, first);
 	strlcpy(online->first, first, sizeof(online->first));
-	gate("", online->phase->name);
 }
 
 static void
@@ -529,6 +549,12 @@ work_enter(Online *online)
 	ereport(DEBUG1,
 			(errmsg_internal("step %d, phase %s", online->phase->step, online->phase->name)));
 	crd_ledger_enter(&online->run, online->phase);
+}
+
+static void
+work_gate(Online *online)
+{
+	gate("", online->phase->name);
 }
 
 /*
@@ -543,7 +569,10 @@ work_statements(Online *online)
 	List	   *actions = NIL;
 	ListCell   *lc;
 
+	/* this tries as often as it may */
+	online->exhausted = true;
 	crd_lock(online->schema, &locks, crd_pause);
+	online->exhausted = false;
 	if (locks.mode[CRD_CONNECTIONS] == AccessExclusiveLock ||
 		locks.mode[CRD_CATALOG] == AccessExclusiveLock)
 	{
@@ -698,7 +727,7 @@ between_transactions(Online *online)
 	notice_progress(online);
 	while (online->paused)
 	{
-		transaction(online, work_look_whether_paused);
+		insist(online, work_look_whether_paused);
 		if (online->paused)
 			wait_a_while(online, POLL);
 		notice_progress(online);
@@ -706,7 +735,7 @@ between_transactions(Online *online)
 	if (crd_max_replication_lag > 0)
 		for (;;)
 		{
-			transaction(online, work_measure_lag);
+			insist(online, work_measure_lag);
 			if (online->lag <= crd_max_replication_lag)
 				break;
 			wait_a_while(online, POLL);
@@ -731,7 +760,7 @@ wait_for_snapshots(Online *online)
 	online->walk->move = true;
 	online->stalls = 0;
 	if (online->oldest[0] == '\0')
-		transaction(online, work_name_oldest_snapshot);
+		insist(online, work_name_oldest_snapshot);
 }
 
 static void
@@ -795,7 +824,7 @@ notice_progress(Online *online)
 
 	if (!TimestampDifferenceExceeds(online->noticed_at, now, crd_progress_interval))
 		return;
-	transaction(online, work_progress);
+	insist(online, work_progress);
 	online->noticed_at = now;
 }
 
