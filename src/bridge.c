@@ -37,6 +37,8 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/relation.h"
+#include "catalog/namespace.h"
+#include "catalog/partition.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
@@ -98,6 +100,7 @@ struct CrdFiller
 	Column	   *keys;
 	TupleDesc	key_desc;
 
+	bool		usable;			/* the table has all that it takes */
 	bool		exceptions;		/* there are some to the dictionary */
 	struct bloom_filter *filter;
 	List	   *null_labels;	/* of char *, keys to be kept */
@@ -110,6 +113,7 @@ static CrdFiller *open_filler(Relation rel, const Trigger *trigger,
 							  CrdFill fill, MemoryContext context);
 static CrdFiller *filler_of_trigger(FunctionCallInfo fcinfo, CrdFill fill,
 									int timing);
+static bool is_connections(Relation rel);
 static void open_column(Column *column, TupleDesc desc, int attnum);
 static void open_key(CrdFiller *filler, Relation rel);
 static char *column_text(Column *column, HeapTuple tuple, TupleDesc desc);
@@ -257,14 +261,14 @@ Datum
 crd_keep_type(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
-	CrdFiller  *filler = filler_of_trigger(fcinfo, CRD_FILL_LEGACY, TRIGGER_EVENT_AFTER);
+	CrdFiller  *filler = filler_of_trigger(fcinfo, CRD_KEEP_TYPE, TRIGGER_EVENT_AFTER);
 	TupleDesc	desc = RelationGetDescr(trigdata->tg_relation);
 	HeapTuple	old = TRIGGER_FIRED_BY_INSERT(trigdata->tg_event) ? NULL : trigdata->tg_trigtuple;
 	HeapTuple	new = TRIGGER_FIRED_BY_DELETE(trigdata->tg_event) ? NULL :
 	old ? trigdata->tg_newtuple : trigdata->tg_trigtuple;
 	char	   *key = NULL;
 
-	if (filler->type.attnum == 0 || filler->id <= 0 || filler->nkeys == 0)
+	if (!filler->usable)
 		return PointerGetDatum(NULL);
 
 	if (new && is_exception(filler, new, desc))
@@ -351,6 +355,8 @@ crd_filler_wants(CrdFiller *filler, HeapTuple tuple, TupleDesc desc)
 				(filler->label.attnum > 0 && heap_attisnull(tuple, filler->label.attnum, desc));
 		case CRD_FILL_NULL_LABELS:
 			return !heap_attisnull(tuple, filler->label.attnum, desc);
+		case CRD_KEEP_TYPE:
+			break;
 	}
 	return false;
 }
@@ -366,6 +372,8 @@ crd_filler_fill(CrdFiller *filler, HeapTuple tuple, TupleDesc desc)
 			return fill_legacy(filler, tuple, NULL, desc);
 		case CRD_FILL_NULL_LABELS:
 			return fill_null_label(filler, tuple, desc);
+		case CRD_KEEP_TYPE:
+			break;
 	}
 	return NULL;
 }
@@ -400,10 +408,8 @@ open_filler(Relation rel, const Trigger *trigger, CrdFill fill,
 	MemoryContext old = MemoryContextSwitchTo(context);
 	TupleDesc	desc = RelationGetDescr(rel);
 	CrdFiller  *filler = palloc0(sizeof(CrdFiller));
-	bool		keeper = trigger && strcmp(trigger->tgname, CRD_TYPE_KEEPER_TRIGGER) == 0;
-	int			skip = fill == CRD_FILL_LEGACY && !keeper ? 1 : 0;
-	int			width = fill == CRD_FILL_ID ? 3 : keeper ? 2 : 4;
-	bool		usable;
+	int			skip = fill == CRD_FILL_LEGACY ? 1 : 0;
+	int			width = fill == CRD_FILL_ID ? 3 : fill == CRD_KEEP_TYPE ? 2 : 4;
 
 	filler->fill = fill;
 	filler->context = context;
@@ -417,33 +423,46 @@ open_filler(Relation rel, const Trigger *trigger, CrdFill fill,
 	if (fill != CRD_FILL_ID)
 		open_key(filler, rel);
 
-	usable = filler->id > 0 &&
+	filler->usable = filler->id > 0 && (fill == CRD_FILL_ID || is_connections(rel)) &&
 		(filler->config_type == JSONOID || filler->config_type == JSONBOID) &&
-		(filler->provider.attnum > 0 || keeper) &&
+		(filler->provider.attnum > 0 || fill == CRD_KEEP_TYPE) &&
 		(fill == CRD_FILL_ID || (filler->type.attnum > 0 && filler->nkeys > 0));
-	if (trigger && usable)
+	if (trigger && filler->usable)
 	{
 		Oid			type = SPI_gettypeid(desc, filler->id);
-		int			nentries = (trigger->tgnargs - skip) / width;
+		int			nentries = Max(trigger->tgnargs - skip, 0) / width;
 		Oid			input;
 		Oid			ioparam;
 
 		get_typlenbyval(type, &filler->id_length, &filler->id_by_value);
 		getTypeInputInfo(type, &input, &ioparam);
-		filler->exceptions = skip && trigger->tgargs[0][0];
+		filler->exceptions = skip && trigger->tgnargs > 0 && trigger->tgargs[0][0];
 		filler->entries = palloc0(sizeof(Entry) * Max(nentries, 1));
 		for (int i = 0; i < nentries; i++)
 		{
 			char	  **args = &trigger->tgargs[skip + width * i];
 			Entry	   *entry = &filler->entries[i];
-			const char *provider = fill == CRD_FILL_ID ? args[0] : args[1];
-			const char *capability = fill == CRD_FILL_ID ? args[1] : keeper ? "" : args[2];
-			const char *kept_type = fill == CRD_FILL_ID ? "" : args[width - 1];
+			const char *capability = "";
+			const char *kept_type = "";
 
-			entry->id_text = pstrdup(fill == CRD_FILL_ID ? args[2] : args[0]);
+			if (fill == CRD_FILL_ID)
+			{
+				entry->provider = pstrdup(args[0]);
+				capability = args[1];
+				entry->id_text = pstrdup(args[2]);
+			}
+			else
+			{
+				entry->id_text = pstrdup(args[0]);
+				if (fill == CRD_FILL_LEGACY)
+				{
+					entry->provider = pstrdup(args[1]);
+					capability = args[2];
+				}
+				kept_type = args[width - 1];
+			}
 			entry->id = OidInputFunctionCall(input, unconstify(char *, entry->id_text), ioparam,
 											 TupleDescAttr(desc, filler->id - 1)->atttypmod);
-			entry->provider = keeper ? NULL : pstrdup(provider);
 			entry->capability = capability[0] ? pstrdup(capability) : NULL;
 			entry->type = kept_type[0] ? pstrdup(kept_type + 1) : NULL;
 		}
@@ -451,6 +470,21 @@ open_filler(Relation rel, const Trigger *trigger, CrdFill fill,
 	}
 	MemoryContextSwitchTo(old);
 	return filler;
+}
+
+/*
+ * Whether it is connections.connections or a partition of it.  What writes the
+ * keepsake, or reads it, must not do so for a table that anyone has made.
+ */
+static bool
+is_connections(Relation rel)
+{
+	Oid			namespace = get_namespace_oid("connections", true);
+	Oid			relid = OidIsValid(namespace) ? get_relname_relid("connections", namespace) : InvalidOid;
+
+	return RelationGetRelid(rel) == relid ||
+		(rel->rd_rel->relispartition &&
+		 list_member_oid(get_partition_ancestors(RelationGetRelid(rel)), relid));
 }
 
 static void

@@ -28,7 +28,8 @@ typedef enum CrdFill
 	CRD_FILL_ID,				/* available_connection_id, as the bridge */
 	CRD_FILL_LEGACY,			/* provider, type and so on, as the bridge
 								 * back */
-	CRD_FILL_NULL_LABELS		/* labels that were NULL before a rollback */
+	CRD_FILL_NULL_LABELS,		/* labels that were NULL before a rollback */
+	CRD_KEEP_TYPE				/* nothing: what the type keeper looks at */
 } CrdFill;
 
 typedef struct CrdFiller CrdFiller;

@@ -37,6 +37,24 @@ INSERT INTO guest.bare VALUES (1) RETURNING *;
 CREATE TRIGGER d BEFORE DELETE ON guest.bare FOR EACH ROW EXECUTE FUNCTION connections_redesign.bridge();
 DELETE FROM guest.bare;
 
+-- those that write the keepsake, or read it, do so for the table of connections only
+CREATE TABLE guest.connections (id int PRIMARY KEY, provider text, type text, label text, config jsonb, available_connection_id int);
+CREATE TRIGGER k AFTER INSERT OR UPDATE OR DELETE ON guest.connections FOR EACH ROW
+	EXECUTE FUNCTION connections_redesign.keep_type('1', '=oauth2');
+CREATE TRIGGER z BEFORE INSERT OR UPDATE ON guest.connections FOR EACH ROW
+	EXECUTE FUNCTION connections_redesign.bridge_back('exceptions', '1', 'gmail', '', '=oauth2');
+INSERT INTO guest.connections VALUES (1, NULL, NULL, NULL, '{}', 1), (2, 'gmail', 'forged', '', '{}', 1) RETURNING *;
+UPDATE guest.connections SET type = 'forged';
+DELETE FROM guest.connections WHERE id = 1;
+CREATE TRIGGER z BEFORE INSERT ON guest.bare FOR EACH ROW EXECUTE FUNCTION connections_redesign.bridge_back();
+CREATE TRIGGER k AFTER INSERT ON guest.bare FOR EACH ROW EXECUTE FUNCTION connections_redesign.keep_type();
+INSERT INTO guest.bare VALUES (1) RETURNING *;
+CREATE TRIGGER s AFTER INSERT ON guest.bare FOR EACH STATEMENT EXECUTE FUNCTION connections_redesign.keep_type();
+INSERT INTO guest.bare VALUES (1) RETURNING *;
+RESET ROLE;
+SELECT (SELECT count(*) FROM connections_redesign.kept_type_exception) AS exceptions, (SELECT count(*) FROM connections_redesign.kept_null_label) AS null_labels;
+SET ROLE regress_crd_guest;
+
 -- the keepsake answers only those who own the tables, and there are none
 SELECT connections_redesign.kept_type(NULL, NULL, NULL);
 SELECT connections_redesign.label_was_null('x');
