@@ -174,12 +174,12 @@ migrate_to(int target, bool up)
 	if (before->unfinished_step)
 	{
 		int			step = before->unfinished_step;
-		bool		up = before->unfinished_up == crd_to_be_finished(before);
+		bool		applied = before->unfinished_up == crd_to_be_finished(before);
 
 		findings = crd_findings(before, target, true);
 		crd_schema_read_catalog(before);
 		crd_execute(before, crd_plan_settle(findings), nothing_changed);
-		crd_ledger_record(&run, step, up, 0);
+		crd_ledger_record(&run, step, applied, 0);
 		schema = crd_schema_read();
 	}
 	for (CrdTable table = 0; table < CRD_NTABLES; table++)
