@@ -55,15 +55,14 @@ REGRESS = \
 	edges \
 	online \
 	online_shapes \
-	online_partitions
+	online_partitions \
+	online_walks
 REGRESS_OPTS = --inputdir=$(srcdir)/test --load-extension=$(EXTENSION)
 
 ISOLATION = \
 	locks \
 	lock_partitions \
-	concurrent_seed \
-	online_beside \
-	online_gates
+	concurrent_seed
 ISOLATION_OPTS = --inputdir=$(srcdir)/test --outputdir=. --load-extension=$(EXTENSION)
 
 TAP_TESTS = 1
