@@ -62,7 +62,9 @@ REGRESS_OPTS = --inputdir=$(srcdir)/test --load-extension=$(EXTENSION)
 ISOLATION = \
 	locks \
 	lock_partitions \
-	concurrent_seed
+	concurrent_seed \
+	online_beside \
+	online_gates
 ISOLATION_OPTS = --inputdir=$(srcdir)/test --outputdir=. --load-extension=$(EXTENSION)
 
 TAP_TESTS = 1

@@ -24,7 +24,7 @@ typedef struct CrdFindings
 	bool		to_plan;		/* the census is to count types, too */
 	bool		online;			/* beside the application */
 	bool		one_step;		/* plan no further than the next step */
-	bool		ids_proven;		/* this run has filled every row of step 2 */
+	int64		proven_rows;	/* that this run has filled in step 2 */
 
 	CrdKeepsake *keepsake;		/* for that way */
 

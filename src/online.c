@@ -84,7 +84,7 @@ typedef struct Online
 	bool		done;
 	CrdWorker  *worker;
 	bool		exhausted;		/* a lock that cannot be had now is an error */
-	bool		ids_proven;		/* every row has available_connection_id */
+	int64		proven_rows;	/* that have available_connection_id */
 	List	   *warnings;		/* for when it is done */
 	char		first[200];		/* statement of this phase, or its beginning */
 	int			repeats;		/* how often it was the same */
@@ -509,7 +509,7 @@ next_phase(Online *online, CrdCheckLevel level, CrdSchema **schema)
 	*schema = crd_schema_read();
 	findings = findings_of(online, *schema);
 	findings->one_step = true;
-	findings->ids_proven = online->ids_proven;
+	findings->proven_rows = online->proven_rows;
 	crd_checks_enforce(findings, level);
 	crd_schema_read_catalog(*schema);
 	phases = crd_plan_online(findings)->phases;
@@ -644,10 +644,11 @@ work_prove(Online *online)
 	int64		nrows = pg_strtoint64(rows->row[0][0]);
 
 	online->nbad = pg_strtoint64(rows->row[0][1]);
-	if (online->nbad == 0)
-		crd_ledger_walked(nrows);
-	if (online->nbad == 0 && online->phase->step == 2)
-		online->ids_proven = true;
+	if (online->nbad > 0)
+		return;
+	crd_ledger_walked(nrows);
+	if (online->phase->step == 2)
+		online->proven_rows = nrows;
 }
 
 /* Say of rows that are not right what the precheck says, if it is that. */

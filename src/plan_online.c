@@ -290,11 +290,12 @@ crd_step3_up_online(CrdPlanner *planner)
 {
 	const CrdSchema *schema = planner->schema;
 
+	planner->plan->rows[3] = planner->findings->proven_rows;
 	if (!schema->column[CRD_AVAILABLE_CONNECTION_ID].not_null)
 	{
 		if (!schema->has_not_null_check)
 		{
-			if (schema->version == 2 && !planner->findings->ids_proven)
+			if (schema->version == 2 && planner->findings->proven_rows == 0)
 				prove(planner, "no row would violate it", "available_connection_id IS NULL");
 			crd_plan_forget(planner, CRD_KEEP, "kept_ddl", planner->keepsake->has_ddl[3]);
 			if (OidIsValid(schema->own_fk_index))

@@ -15,7 +15,7 @@ use Test::More;
 
 our @EXPORT = qw(
   new_node create_legacy copy run_fixture application_writes is_old_application
-  points start_run wait_for_run end_run close_gate open_gate wait_for_gate
+  points start_run wait_for_run end_run close_gate open_gate wait_for_gate next_gate
   everything is_same_as states setbacks had_no_accident stop_run stop_once stop_at
 );
 
@@ -230,6 +230,21 @@ sub wait_for_gate
 {
 	my ($run) = @_;
 	return wait_for_run($run, "EXISTS (SELECT FROM pg_locks WHERE pid = $run->{pid} AND locktype = 'advisory' AND objid = $gate AND NOT granted)");
+}
+
+# Lets the run come from one gate to the next: a second gatekeeper is in the queue behind it before the first one lets it go.  Returns
+# him; undef if the run has ended.
+sub next_gate
+{
+	my ($run, $gatekeeper) = @_;
+	my $next = $run->{node}->background_psql($run->{database});
+	$next->query_until(qr/queues/, "\\echo queues\nSELECT pg_advisory_lock($gate);\n");
+	$run->{node}->poll_query_until($run->{database}, "SELECT count(*) = 2 FROM pg_locks WHERE locktype = 'advisory' AND objid = $gate AND NOT granted")
+	  or die 'nobody is at the gate';
+	open_gate($gatekeeper);
+	return $next if wait_for_gate($run);
+	$next->quit;
+	return;
 }
 
 # Ways to stop a run, each with what its client sees
