@@ -467,6 +467,9 @@ transaction(Online *online, void (*work) (Online *online))
 	error = crd_try(call_work, online);
 	if (error && (online->exhausted || !crd_is_lock_failure(error)))
 	{
+		if (error->hint == NULL)
+			error->hint = psprintf("What is done stays.  Call again to go on, or %s to go back.",
+								   online->up ? "connections_rollback_online()" : "connections_migrate_online()");
 		online->error = error;
 		online->work = work_record_failure;
 		if (crd_try(call_work, online) == NULL)
