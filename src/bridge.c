@@ -111,6 +111,7 @@ struct CrdFiller
 
 static CrdFiller *open_filler(Relation rel, const Trigger *trigger,
 							  CrdFill fill, MemoryContext context);
+static Datum fire_bridge(FunctionCallInfo fcinfo, CrdFill fill);
 static CrdFiller *filler_of_trigger(FunctionCallInfo fcinfo, CrdFill fill,
 									int timing);
 static bool is_connections(Relation rel);
@@ -125,6 +126,8 @@ static const Entry *entry_of_id(CrdFiller *filler, HeapTuple tuple,
 								TupleDesc desc);
 static bool same_id(CrdFiller *filler, HeapTuple a, HeapTuple b,
 					TupleDesc desc);
+static HeapTuple fill_row(CrdFiller *filler, HeapTuple tuple, HeapTuple old,
+						  TupleDesc desc);
 static HeapTuple fill_id(CrdFiller *filler, HeapTuple tuple, HeapTuple old,
 						 TupleDesc desc);
 static HeapTuple fill_legacy(CrdFiller *filler, HeapTuple tuple, HeapTuple old,
@@ -221,16 +224,7 @@ crd_type_keeper_ddl(const CrdSchema *schema, const List *dictionary)
 Datum
 crd_bridge(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigdata = (TriggerData *) fcinfo->context;
-	CrdFiller  *filler = filler_of_trigger(fcinfo, CRD_FILL_ID, TRIGGER_EVENT_BEFORE);
-	bool		update = TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event);
-	HeapTuple	tuple = update ? trigdata->tg_newtuple : trigdata->tg_trigtuple;
-	HeapTuple	filled = NULL;
-
-	if (filler->nentries > 0)
-		filled = fill_id(filler, tuple, update ? trigdata->tg_trigtuple : NULL,
-						 RelationGetDescr(trigdata->tg_relation));
-	return PointerGetDatum(filled ? filled : tuple);
+	return fire_bridge(fcinfo, CRD_FILL_ID);
 }
 
 /*
@@ -239,18 +233,22 @@ crd_bridge(PG_FUNCTION_ARGS)
 Datum
 crd_bridge_back(PG_FUNCTION_ARGS)
 {
+	return fire_bridge(fcinfo, CRD_FILL_LEGACY);
+}
+
+static Datum
+fire_bridge(FunctionCallInfo fcinfo, CrdFill fill)
+{
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
-	CrdFiller  *filler = filler_of_trigger(fcinfo, CRD_FILL_LEGACY, TRIGGER_EVENT_BEFORE);
+	CrdFiller  *filler = filler_of_trigger(fcinfo, fill, TRIGGER_EVENT_BEFORE);
 	bool		update = TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event);
 	HeapTuple	tuple = update ? trigdata->tg_newtuple : trigdata->tg_trigtuple;
 	HeapTuple	filled = NULL;
 
 	if (filler->nentries > 0)
-	{
-		filled = fill_legacy(filler, tuple, update ? trigdata->tg_trigtuple : NULL,
-							 RelationGetDescr(trigdata->tg_relation));
-		crd_filler_flush(filler);
-	}
+		filled = fill_row(filler, tuple, update ? trigdata->tg_trigtuple : NULL,
+						  RelationGetDescr(trigdata->tg_relation));
+	crd_filler_flush(filler);
 	return PointerGetDatum(filled ? filled : tuple);
 }
 
@@ -364,12 +362,22 @@ crd_filler_wants(CrdFiller *filler, HeapTuple tuple, TupleDesc desc)
 HeapTuple
 crd_filler_fill(CrdFiller *filler, HeapTuple tuple, TupleDesc desc)
 {
+	return fill_row(filler, tuple, NULL, desc);
+}
+
+/*
+ * The row as it should be, or NULL to leave it as it is; "old" is what an UPDATE
+ * found, or NULL.
+ */
+static HeapTuple
+fill_row(CrdFiller *filler, HeapTuple tuple, HeapTuple old, TupleDesc desc)
+{
 	switch (filler->fill)
 	{
 		case CRD_FILL_ID:
-			return fill_id(filler, tuple, NULL, desc);
+			return fill_id(filler, tuple, old, desc);
 		case CRD_FILL_LEGACY:
-			return fill_legacy(filler, tuple, NULL, desc);
+			return fill_legacy(filler, tuple, old, desc);
 		case CRD_FILL_NULL_LABELS:
 			return fill_null_label(filler, tuple, desc);
 		case CRD_KEEP_TYPE:
@@ -651,10 +659,7 @@ same_id(CrdFiller *filler, HeapTuple a, HeapTuple b, TupleDesc desc)
 		(a_isnull || datum_image_eq(a_id, b_id, filler->id_by_value, filler->id_length));
 }
 
-/*
- * The row with its available_connection_id, or NULL to leave it as it is; "old"
- * is what an UPDATE found, or NULL.
- */
+/* The row with its available_connection_id. */
 static HeapTuple
 fill_id(CrdFiller *filler, HeapTuple tuple, HeapTuple old, TupleDesc desc)
 {
@@ -675,7 +680,7 @@ fill_id(CrdFiller *filler, HeapTuple tuple, HeapTuple old, TupleDesc desc)
 
 /*
  * The row with provider, type and a config that say what it points to, and with
- * an empty label where that is NULL; NULL to leave it as it is.
+ * an empty label where that is NULL.
  */
 static HeapTuple
 fill_legacy(CrdFiller *filler, HeapTuple tuple, HeapTuple old, TupleDesc desc)

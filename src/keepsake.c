@@ -264,6 +264,10 @@ crd_way_back(const CrdSchema *schema, const CrdKeepsake *keepsake)
 							 schema->key, crd_by_id_expr(schema, ids), way->type);
 	way->type_unknown = unknown.len ?
 		psprintf("available_connection_id IN (%s)", unknown.data) : "false";
+	if (unknown.len && keepsake->has_exceptions)
+		way->type_unknown = psprintf("%s AND connections_redesign.kept_type(%s, %s, E'\\x01') = E'\\x01'",
+									 way->type_unknown, schema->key,
+									 crd_by_id_expr(schema, ids));
 
 	way->label = psprintf("coalesce(label::text, '')::%s",
 						  schema->column[CRD_LABEL].type);

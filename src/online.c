@@ -465,6 +465,17 @@ transaction(Online *online, void (*work) (Online *online))
 	crd_set_local("synchronous_commit", "off");
 	online->work = work;
 	error = crd_try(call_work, online);
+
+	/* rows that a constraint refuses are reported as the checks do it */
+	if (error && ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION)
+	{
+		ErrorData  *explained;
+
+		online->work = work_explain;
+		explained = crd_try(call_work, online);
+		if (explained)
+			error = explained;
+	}
 	if (error && (online->exhausted || !crd_is_lock_failure(error)))
 	{
 		if (error->hint == NULL)

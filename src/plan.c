@@ -289,12 +289,7 @@ step3_up(CrdPlanner *planner)
 	const CrdSchema *schema = planner->schema;
 
 	planner->plan->rows[3] = crd_findings_census(planner->findings)->total;
-	crd_plan_forget(planner, CRD_KEEP, "kept_ddl", planner->keepsake->has_ddl[3]);
-	if (OidIsValid(schema->own_fk_index))
-		crd_plan_add(planner, CRD_KEEP, CRD_RUN_IN_LEDGER, CRD_CONNECTIONS, RowExclusiveLock,
-					 "remember that the index was there before",
-					 "INSERT INTO connections_redesign.kept_ddl (step, direction, seq, statement) VALUES (3, 'up', 1, %s)",
-					 quote_literal_cstr(get_rel_name(schema->own_fk_index)));
+	crd_plan_keep_index(planner);
 	crd_plan_alter(planner, CRD_CONNECTIONS, "available_connection_id is required",
 				   "ALTER COLUMN available_connection_id SET NOT NULL");
 	crd_plan_add(planner, CRD_FINISH, CRD_RUN, CRD_CONNECTIONS, ShareRowExclusiveLock,
@@ -689,6 +684,19 @@ keep_column(CrdPlanner *planner, StringInfo values, bool up, int seq,
 					 up ? "'up'" : "'down'", seq,
 					 crd_literal(column->name), crd_literal(column->type),
 					 column->not_null && id != CRD_AVAILABLE_CONNECTION_ID ? "true" : "false");
+}
+
+void
+crd_plan_keep_index(CrdPlanner *planner)
+{
+	Oid			index = planner->schema->own_fk_index;
+
+	crd_plan_forget(planner, CRD_KEEP, "kept_ddl", planner->keepsake->has_ddl[3]);
+	if (OidIsValid(index))
+		crd_plan_add(planner, CRD_KEEP, CRD_RUN_IN_LEDGER, CRD_CONNECTIONS, RowExclusiveLock,
+					 "remember that the index was there before",
+					 "INSERT INTO connections_redesign.kept_ddl (step, direction, seq, statement) VALUES (3, 'up', 1, %s)",
+					 quote_literal_cstr(get_rel_name(index)));
 }
 
 void

@@ -36,6 +36,8 @@ static void fill_rows(CrdPlanner *planner, CrdFill fill, const char *purpose,
 					  const char *statement);
 static void prove(CrdPlanner *planner, const char *purpose,
 				  const char *condition);
+static void drop_not_null_check(CrdPlanner *planner, CrdPart part, bool there,
+								const char *purpose);
 static void enable_always(CrdPlanner *planner, const char *trigger);
 static void validate(CrdPlanner *planner, const char *constraint,
 					 const char *phase);
@@ -162,9 +164,7 @@ undo(CrdPlanner *planner)
 				crd_steps[2].down(planner);
 			break;
 		case 3:
-			if (schema->has_not_null_check)
-				crd_plan_alter(planner, CRD_CONNECTIONS, "drop the check", "DROP CONSTRAINT %s",
-							   quote_identifier(CRD_NOT_NULL_CHECK));
+			drop_not_null_check(planner, CRD_PREPARE, schema->has_not_null_check, "nothing is to be proven");
 			undo_on_partitions(planner);
 			if (OidIsValid(schema->invalid_fk_index))
 				crd_plan_add(planner, CRD_PREPARE, CRD_RUN, CRD_CONNECTIONS, AccessExclusiveLock,
@@ -183,9 +183,7 @@ undo(CrdPlanner *planner)
 			}
 			crd_plan_drop_trigger(planner, schema->has_bridge_back, CRD_BRIDGE_BACK_TRIGGER,
 								  "provider and type are not going to be used");
-			if (schema->has_not_null_check)
-				crd_plan_alter(planner, CRD_CONNECTIONS, "drop the check", "DROP CONSTRAINT %s",
-							   quote_identifier(CRD_NOT_NULL_CHECK));
+			drop_not_null_check(planner, CRD_PREPARE, schema->has_not_null_check, "nothing is to be proven");
 			if (crd_has_column(schema, CRD_PROVIDER))
 				crd_plan_alter(planner, CRD_CONNECTIONS, "drop provider and type again",
 							   "DROP COLUMN provider, DROP COLUMN type");
@@ -297,12 +295,7 @@ crd_step3_up_online(CrdPlanner *planner)
 		{
 			if (schema->version == 2 && planner->findings->proven_rows == 0)
 				prove(planner, "no row would violate it", "available_connection_id IS NULL");
-			crd_plan_forget(planner, CRD_KEEP, "kept_ddl", planner->keepsake->has_ddl[3]);
-			if (OidIsValid(schema->own_fk_index))
-				crd_plan_add(planner, CRD_KEEP, CRD_RUN_IN_LEDGER, CRD_CONNECTIONS, RowExclusiveLock,
-							 "remember that the index was there before",
-							 "INSERT INTO connections_redesign.kept_ddl (step, direction, seq, statement) VALUES (3, 'up', 1, %s)",
-							 quote_literal_cstr(get_rel_name(schema->own_fk_index)));
+			crd_plan_keep_index(planner);
 			/* others who applied step 2 had no bridge */
 			if (schema->version == 2 && !schema->has_bridge)
 				crd_plan_create_bridge(planner);
@@ -315,10 +308,7 @@ crd_step3_up_online(CrdPlanner *planner)
 			validate(planner, CRD_NOT_NULL_CHECK, "validate_not_null");
 		crd_plan_alter(planner, CRD_CONNECTIONS, "available_connection_id is required",
 					   "ALTER COLUMN available_connection_id SET NOT NULL");
-		crd_plan_add(planner, CRD_FINISH, CRD_RUN, CRD_CONNECTIONS, AccessExclusiveLock,
-					 "it has proven NOT NULL without a scan",
-					 "ALTER TABLE connections.connections DROP CONSTRAINT %s",
-					 quote_identifier(CRD_NOT_NULL_CHECK));
+		drop_not_null_check(planner, CRD_FINISH, true, "it has proven NOT NULL without a scan");
 		end_phase(planner, "set_not_null");
 	}
 	if (!schema->has_fk_index)
@@ -470,10 +460,7 @@ crd_step4_down_online(CrdPlanner *planner)
 				crd_plan_alter(planner, CRD_CONNECTIONS, psprintf("%s is required", name),
 							   "ALTER COLUMN %s SET NOT NULL", name);
 			}
-		crd_plan_add(planner, CRD_FINISH, CRD_RUN, CRD_CONNECTIONS, AccessExclusiveLock,
-					 "it has proven NOT NULL without a scan",
-					 "ALTER TABLE connections.connections DROP CONSTRAINT %s",
-					 quote_identifier(CRD_NOT_NULL_CHECK));
+		drop_not_null_check(planner, CRD_FINISH, true, "it has proven NOT NULL without a scan");
 	}
 	crd_plan_drop_trigger(planner, true, CRD_BRIDGE_BACK_TRIGGER, "the old application writes them itself");
 	crd_plan_add(planner, CRD_FINISH, CRD_RUN, CRD_CONNECTIONS, AccessExclusiveLock,
@@ -552,6 +539,16 @@ prove(CrdPlanner *planner, const char *purpose, const char *condition)
 	crd_plan_add(planner, CRD_KEEP, CRD_PROVE, CRD_CONNECTIONS, AccessShareLock, purpose,
 				 "SELECT count(*), count(*) FILTER (WHERE %s) FROM connections.connections",
 				 condition);
+}
+
+static void
+drop_not_null_check(CrdPlanner *planner, CrdPart part, bool there,
+					const char *purpose)
+{
+	if (there)
+		crd_plan_add(planner, part, CRD_RUN, CRD_CONNECTIONS, AccessExclusiveLock, purpose,
+					 "ALTER TABLE connections.connections DROP CONSTRAINT %s",
+					 quote_identifier(CRD_NOT_NULL_CHECK));
 }
 
 static void

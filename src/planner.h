@@ -68,6 +68,12 @@ extern List *crd_plan_collect(CrdPlanner *planner, bool up);
  */
 extern void crd_plan_keep_columns(CrdPlanner *planner, bool up);
 
+/*
+ * Keep that step 3 found an index on available_connection_id, if it did: that
+ * one stays when the step is undone.
+ */
+extern void crd_plan_keep_index(CrdPlanner *planner);
+
 /* Keep the dictionary of types. */
 extern void crd_plan_keep_dictionary(CrdPlanner *planner);
 
