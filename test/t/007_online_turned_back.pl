@@ -51,11 +51,9 @@ foreach my $point (grep { $_->{name} =~ /^(in (backfill|keep_exceptions|null_lab
 	stop_once($node, 'stopped', $point, 'CALL connections_migrate_online(4)', 'cancel');
 	my $which = application_writes($node, 'stopped', undef, 1);
 
-	# A step that was begun is undone, else the one before it.
-	my $version = $point->{begun} ? $point->{step} - 1 : $point->{step} > 1 ? $point->{step} - 2 : 0;
-	my @back = $which eq 'new' ? ('connections_rollback()') :
-	  $point->{begun} || $version == 0 && $point->{step} == 1 ? $version > 0 ? ("connections_migrate($version)") : () :
-	  ('connections_migrate(' . ($version + 1) . ')', 'connections_rollback()');
+	# The step that the run was at is undone.
+	my $version = $point->{step} - 1;
+	my @back = $which eq 'new' ? ('connections_rollback()') : $version > 0 ? ("connections_migrate($version)") : ();
 	my %ways = (
 		'SELECT connections_rollback()' => \@back,
 		'CALL connections_rollback_online()' => \@back,

@@ -25,7 +25,7 @@ copy($node, 'app', 'template_up');
 $node->wait_for_catchup($standby, 'replay', $node->lsn('insert'));
 
 my $migrate = 'CALL connections_migrate_online(4)';
-my %settings = ('connections_redesign.max_replication_lag' => '300ms', 'connections_redesign.progress_interval' => '100ms');
+my %settings = ('connections_redesign.max_replication_lag' => '20ms', 'connections_redesign.progress_interval' => '100ms');
 
 # It stands still.
 $standby->safe_psql('postgres', 'SELECT pg_wal_replay_pause()');
@@ -37,7 +37,7 @@ ok(wait_for_run($run, "(SELECT waiting_for ~ '^standby standby, [0-9]+ ms behind
 is($node->safe_psql('app', 'SELECT count(*) FROM connections_redesign.progress WHERE waiting_on IS NULL'), '1', 'and for no session');
 application_writes($node, 'app', undef, 1);
 
-# It waits as long as that lasts: a thousand times its own patience would be too long to look.
+# It waits as long as that lasts.
 my $states = states($node, 'app');
 ok(wait_for_run($run, "(SELECT substring(waiting_for FROM ' ([0-9]+) ms')::int > 2000 FROM connections_redesign.progress)"), 'it goes on waiting');
 is(states($node, 'app'), $states, 'and comes no further');
@@ -63,13 +63,20 @@ like(setbacks($node, 'app'), qr/^4 down online cancelled 57014$/, 'history knows
 is($node->psql('app', 'CALL connections_rollback_online(0)'), 0, 'without the setting, nothing waits');
 $standby->safe_psql('postgres', 'SELECT pg_wal_replay_resume()');
 
-# A standby that always replays late
+# A standby that always replays late: more so than is allowed, and less
 $standby->append_conf('postgresql.conf', "recovery_min_apply_delay = '1s'");
 $standby->reload;
 $node->wait_for_catchup($standby, 'replay', $node->lsn('insert'));
-$run = start_run($node, 'app', 'CALL connections_migrate_online(1)', %settings);
-unlike(end_run($run), qr/ERROR/, 'a standby that is late slows a run down, and no more');
-is(states($node, 'app'), 'applied pending pending pending', 'the step is applied');
+$run = start_run($node, 'app', 'CALL connections_migrate_online(2)', %settings);
+ok(wait_for_run($run, "(SELECT waiting_for ~ '^standby' FROM connections_redesign.progress)"), 'the run waits for a standby that replays late')
+  or diag(end_run($run));
+$standby->append_conf('postgresql.conf', "recovery_min_apply_delay = '0'");
+$standby->reload;
+unlike(end_run($run), qr/ERROR/, 'and goes on when it does not any more');
+$standby->append_conf('postgresql.conf', "recovery_min_apply_delay = '200ms'");
+$standby->reload;
+is($node->psql('app', "SET connections_redesign.max_replication_lag = '100s'; CALL connections_migrate_online(3)"), 0, 'less than is allowed does not matter');
+is(states($node, 'app'), 'applied applied applied pending', 'the steps are applied');
 $standby->stop;
 is($node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM pg_stat_replication'), 1, 'the standby has gone');
 $run = start_run($node, 'app', $migrate, %settings);
