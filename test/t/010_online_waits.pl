@@ -99,7 +99,7 @@ my %ends = (
 	run_terminated => [ qr/57P01/, 'interrupted', sub { $node->safe_psql('postgres', "SELECT pg_terminate_backend($_[0]{pid})") } ],
 	worker_cancelled => [ qr/57014.*background worker for statement/s, 'cancelled 57014', sub { $node->safe_psql('postgres', "SELECT pg_cancel_backend(pid) FROM ($worker) w") } ],
 	worker_terminated => [ qr/57P01.*Calling again continues/s, 'failed 57P01', sub { $node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM ($worker) w") } ],
-	worker_killed => [ qr/connection to server was lost/, 'interrupted', sub { kill(9, $node->safe_psql('postgres', $worker)) } ]);
+	worker_killed => [ qr/connection to server was lost/, 'interrupted', sub { kill(9, $node->safe_psql('postgres', $worker) || die) } ]);
 foreach my $end (sort keys %ends)
 {
 	my ($message, $state, $stop) = @{ $ends{$end} };
