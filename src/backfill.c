@@ -74,6 +74,7 @@ typedef struct Batch
 	ResultRelInfo *info;
 	TupleTableSlot *slot;
 	TupleTableSlot *locked;
+	Size		prune_below;	/* see heap_page_prune_opt() */
 	MemoryContext page_context;
 } Batch;
 
@@ -153,11 +154,12 @@ crd_oldest_snapshot(void)
 {
 	CrdRows    *rows = crd_fetch(CRD_CALLER,
 								 "SELECT who FROM ("
-								 " SELECT format('process %s', pid) AS who, backend_xmin AS xmin FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
-								 " UNION ALL SELECT format('prepared transaction %L', gid), transaction FROM pg_prepared_xacts"
-								 " UNION ALL SELECT format('replication slot %I', slot_name), xmin FROM pg_replication_slots"
-								 " UNION ALL SELECT format('standby %s', application_name), backend_xmin FROM pg_stat_replication) s"
-								 " WHERE xmin IS NOT NULL ORDER BY age(xmin) DESC, who LIMIT 1", 0);
+								 " SELECT format('process %s', pid) AS who, greatest(age(backend_xmin), age(backend_xid)) AS age"
+								 "  FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+								 " UNION ALL SELECT format('prepared transaction %L', gid), age(transaction) FROM pg_prepared_xacts"
+								 " UNION ALL SELECT format('replication slot %I', slot_name), age(xmin) FROM pg_replication_slots"
+								 " UNION ALL SELECT format('standby %s', application_name), age(backend_xmin) FROM pg_stat_replication) s"
+								 " WHERE age IS NOT NULL ORDER BY age DESC, who LIMIT 1", 0);
 
 	return rows->nrows > 0 ? rows->row[0][0] : NULL;
 }
@@ -309,7 +311,8 @@ visit_page(Batch *batch, BlockNumber block)
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	page = BufferGetPage(buffer);
 	room = PageGetHeapFreeSpace(page);
-	to_be_pruned = TransactionIdIsValid(((PageHeader) page)->pd_prune_xid);
+	to_be_pruned = TransactionIdIsValid(((PageHeader) page)->pd_prune_xid) &&
+		(PageIsFull(page) || room < batch->prune_below);
 	for (OffsetNumber off = FirstOffsetNumber; off <= PageGetMaxOffsetNumber(page); off++)
 	{
 		ItemId		lp = PageGetItemId(page, off);
@@ -339,7 +342,7 @@ visit_page(Batch *batch, BlockNumber block)
 		size = MAXALIGN(filled->t_len);
 		fits = size <= room;
 		if (!fits && moves < 0)
-			moves = walk->move ? nrows : to_be_pruned || i > 0 ? 0 :
+			moves = walk->move ? nrows : to_be_pruned || again ? 0 :
 				moves_needed(nrows, room, MAXALIGN(rows[i]->t_len), size);
 		if (!fits && moves == 0)
 		{
@@ -385,6 +388,8 @@ open_update(Batch *batch)
 	InitResultRelInfo(batch->info, batch->rel, 0, NULL, 0);
 	ExecOpenIndices(batch->info, false);
 	batch->slot = MakeSingleTupleTableSlot(RelationGetDescr(batch->rel), &TTSOpsHeapTuple);
+	batch->prune_below = Max(RelationGetTargetPageFreeSpace(batch->rel, HEAP_DEFAULT_FILLFACTOR),
+							 BLCKSZ / 10);
 	batch->locked = table_slot_create(batch->rel, NULL);
 	batch->page_context = AllocSetContextCreate(CurrentMemoryContext,
 												"connections_redesign page",
