@@ -150,14 +150,17 @@ plan_unfinished(CrdPlanner *planner)
 		undo(planner);
 }
 
-/* Undo what was done of the unfinished step. */
+/*
+ * Undo what was done of the unfinished step.  Steps 1 to 3 are taken back in one
+ * transaction each: a way back that was begun there has done nothing yet.
+ */
 static void
 undo(CrdPlanner *planner)
 {
 	const CrdSchema *schema = planner->schema;
 	bool		labels = false;
 
-	switch (planner->step)
+	switch (schema->unfinished_up || planner->step == CRD_LAST_STEP ? planner->step : 0)
 	{
 		case 2:
 			if (crd_has_column(schema, CRD_AVAILABLE_CONNECTION_ID))

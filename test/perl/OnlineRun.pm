@@ -318,6 +318,7 @@ sub stop_at
 	}
 	my ($result, $stdout, $stderr) = $node->psql('stopped', $call);
 	is($result, 0, "$name: another call completes it") or diag($stderr);
+	unlike($stderr, qr/rows are moved/, "$name: no snapshot is in its way");
 	is_same_as($node, 'stopped', $twin->($which, scalar @faults), "$name: all is as if it had never been stopped");
 	is(setbacks($node, 'stopped'), join("\n", @setbacks), "$name: history knows how often it was stopped, and how");
 	is( $node->safe_psql('stopped', "SELECT string_agg(check_name, ' ') FROM connections_verify() WHERE status = 'error' AND check_name <> 'display_names'"),

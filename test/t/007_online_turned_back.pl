@@ -64,6 +64,7 @@ foreach my $point (grep { $_->{name} =~ /^(in (backfill|keep_exceptions|null_lab
 		copy($node, 'turned', 'stopped');
 		my ($result, $stdout, $stderr) = $node->psql('turned', $call);
 		is($result, 0, "$name: $call") or diag($stderr);
+		unlike($stderr, qr/rows are moved/, "$name: no snapshot is in its way");
 		is_same_as($node, 'turned', twin($which, @{ $ways{$call} }), "$name: all is as if it had been done at once");
 		is( $node->safe_psql('turned', "SELECT string_agg(check_name, ' ') FROM connections_verify() WHERE status = 'error' AND check_name <> 'display_names'"),
 			'', "$name: verify finds no error");
