@@ -55,7 +55,7 @@ CREATE TABLE connections_redesign.online_run (
 	blocks_total pg_catalog.int8,
 	rows_done pg_catalog.int8 NOT NULL DEFAULT 0,
 	rows_before pg_catalog.int8 NOT NULL DEFAULT 0,
-	hot_rows pg_catalog.int8 NOT NULL DEFAULT 0,
+	hot_rows pg_catalog.int8 DEFAULT 0,
 	row_count pg_catalog.int8,
 	waiting_for pg_catalog.text,
 	worker_pid pg_catalog.int4

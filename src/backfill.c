@@ -300,7 +300,8 @@ visit_page(Batch *batch, BlockNumber block)
 	Page		page;
 	bool		to_be_pruned;
 	Size		room;
-	HeapTuple	rows[MaxHeapTuplesPerPage];
+	PGAlignedBlock copy;
+	HeapTupleData rows[MaxHeapTuplesPerPage];
 	int			nrows = 0;
 	int			moves = -1;		/* not known yet */
 	bool		again = false;
@@ -316,40 +317,50 @@ visit_page(Batch *batch, BlockNumber block)
 	for (OffsetNumber off = FirstOffsetNumber; off <= PageGetMaxOffsetNumber(page); off++)
 	{
 		ItemId		lp = PageGetItemId(page, off);
-		HeapTupleData tuple;
+		HeapTuple	tuple = &rows[nrows];
 
 		if (!ItemIdIsNormal(lp))
 			continue;
-		tuple.t_data = (HeapTupleHeader) PageGetItem(page, lp);
-		tuple.t_len = ItemIdGetLength(lp);
-		tuple.t_tableOid = RelationGetRelid(batch->rel);
-		ItemPointerSet(&tuple.t_self, block, off);
-		if (crd_filler_wants(walk->filler, &tuple, desc) &&
-			HeapTupleSatisfiesVisibility(&tuple, snapshot, buffer))
-			rows[nrows++] = heap_copytuple(&tuple);
+		tuple->t_data = (HeapTupleHeader) PageGetItem(page, lp);
+		tuple->t_len = ItemIdGetLength(lp);
+		tuple->t_tableOid = RelationGetRelid(batch->rel);
+		ItemPointerSet(&tuple->t_self, block, off);
+		if (!crd_filler_wants(walk->filler, tuple, desc) ||
+			!HeapTupleSatisfiesVisibility(tuple, snapshot, buffer))
+			continue;
+
+		/* the page is copied when all of them are known */
+		tuple->t_data = (HeapTupleHeader) (copy.data + ((char *) tuple->t_data - (char *) page));
+		nrows++;
 	}
+	if (nrows > 0)
+		memcpy(copy.data, page, BLCKSZ);
 	UnlockReleaseBuffer(buffer);
 
 	for (int i = 0; i < nrows; i++)
 	{
-		HeapTuple	filled = crd_filler_fill(walk->filler, rows[i], desc);
+		HeapTuple	filled;
 		Size		size;
 		bool		fits;
 		bool		hot;
 
+		/* no room for more, and the page is going to be visited again anyway */
+		if (again && moves <= 0 && room < MAXALIGN(rows[i].t_len))
+			break;
+		filled = crd_filler_fill(walk->filler, &rows[i], desc);
 		if (filled == NULL)
 			continue;
 		size = MAXALIGN(filled->t_len);
 		fits = size <= room;
 		if (!fits && moves < 0)
 			moves = walk->move ? nrows : to_be_pruned || again ? 0 :
-				moves_needed(nrows, room, MAXALIGN(rows[i]->t_len), size);
+				moves_needed(nrows, room, MAXALIGN(rows[i].t_len), size);
 		if (!fits && moves == 0)
 		{
 			again = true;
 			break;
 		}
-		if (!update_row(batch, &rows[i]->t_self, filled, &hot))
+		if (!update_row(batch, &rows[i].t_self, filled, &hot))
 			continue;
 		if (fits)
 			room -= Min(size + sizeof(ItemIdData), room);

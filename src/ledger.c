@@ -158,7 +158,8 @@ crd_ledger_enter(const CrdRun *run, const CrdPhase *phase)
 			"UPDATE connections_redesign.online_run SET run_id = $1::int8, pid = $2::int4,"
 			" started_at = CASE WHEN run_id = $1::int8 THEN started_at ELSE clock_timestamp() END, applied_by = $3,"
 			" phase = $4, phase_started_at = clock_timestamp(), updated_at = clock_timestamp(),"
-			" rows_before = rows_done, waiting_for = NULL, worker_pid = NULL,"
+			" rows_done = CASE WHEN phase = $4 THEN rows_done ELSE 0 END, hot_rows = CASE WHEN phase = $4 THEN hot_rows ELSE 0 END,"
+			" rows_before = CASE WHEN phase = $4 THEN rows_done ELSE 0 END, waiting_for = NULL, worker_pid = NULL,"
 			" blocks_before = NULL, blocks_done = NULL, blocks_total = NULL", 4,
 			run->id, psprintf("%d", MyProcPid),
 			GetUserNameFromId(GetSessionUserId(), false), phase->name);
@@ -198,7 +199,7 @@ crd_ledger_checkpoint(const CrdWalk *walk, const char *slow)
 					 psprintf("%u", walk->filenode), psprintf("%u", walk->window), done,
 					 psprintf(INT64_FORMAT, walk->blocks_total),
 					 psprintf(INT64_FORMAT, walk->rows),
-					 psprintf(INT64_FORMAT, walk->hot_rows),
+					 walk->columns ? NULL : psprintf(INT64_FORMAT, walk->hot_rows),
 					 psprintf(INT64_FORMAT, (int64) GetSystemIdentifier()), slow);
 	return rows->nrows > 0 && crd_is_true(rows->row[0][0]);
 }

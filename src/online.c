@@ -70,6 +70,7 @@ typedef struct Online
 	MemoryContext transaction_context;
 	TimestampTz noticed_at;
 	TimestampTz checkpoint_at;
+	bool		entered;		/* a phase */
 	bool		paused;
 	int			stalls;			/* in a row */
 	char		oldest[200];	/* snapshot that keeps rows from staying on
@@ -292,6 +293,12 @@ run_phase(Online *online)
 	int			i;
 
 	insist(online, work_enter);
+	if (!online->entered)
+	{
+		/* a crash may come at once, and history is to know of the run */
+		XLogFlush(XactLastCommitEnd);
+		online->entered = true;
+	}
 	insist(online, work_gate);
 	for (i = 0; i < list_length(phase->actions); i++)
 	{

@@ -268,7 +268,7 @@ sub stop_run
 	my ($run, $gatekeeper, $fault) = @_;
 	my ($message, $stop) = @{ $faults{$fault} };
 	my $node = $run->{node};
-	$node->safe_psql('postgres', 'SELECT pg_current_xact_id()');
+	$node->safe_psql('postgres', "SELECT pg_logical_emit_message(true, 'flush', '')");
 	$stop->($node, $run->{pid});
 	like(end_run($run), $message, "$fault: it stops");
 	if ($fault =~ /^(cancel|terminate)$/) { open_gate($gatekeeper) } else { $gatekeeper->{run}->kill_kill }
