@@ -64,7 +64,8 @@ ISOLATION = \
 	lock_partitions \
 	concurrent_seed \
 	online_beside \
-	online_gates
+	online_gates \
+	online_pause
 ISOLATION_OPTS = --inputdir=$(srcdir)/test --outputdir=. --load-extension=$(EXTENSION)
 
 TAP_TESTS = 1

@@ -212,9 +212,11 @@ ALTER TABLE connections.connections ENABLE TRIGGER connections_audit;
 :remember
 CALL connections_rollback_online();
 :unchanged
-UPDATE connections.connections SET config = '{}' WHERE config = '["a"]';
+UPDATE connections.connections SET config = '{}', label = NULL WHERE config = '["a"]';
 CALL connections_rollback_online();
-SELECT config FROM connections.connections WHERE config - 'capability' = '{}' ORDER BY id;
+SELECT name, config FROM connections.connections WHERE config - 'capability' = '{}' ORDER BY id;
+-- the empty name was NULL: the plan there says that it will be again
+SELECT step, purpose FROM connections_plan(4, online => true) WHERE purpose ~ 'NULL|null_labels' ORDER BY seq;
 CALL connections_rollback_online(0);
 
 -- FORCE ROW LEVEL SECURITY: only the atomic mode can lift it
