@@ -14,6 +14,7 @@ OBJS = \
 	src/plan.o \
 	src/keepsake.o \
 	src/plan_online.o \
+	src/planner.o \
 	src/lock.o \
 	src/atomic.o \
 	src/online.o \

@@ -12,7 +12,8 @@
  *	  keepsake		what a rollback needs
  *	  findings		the rows, read when first asked for
  *	  checks		what must hold before and after; environment, way_back
- *	  plan			the steps as lists of actions; plan_online, as transactions
+ *	  plan			the steps as lists of actions; plan_online, as transactions;
+ *					planner puts either together
  *	  atomic		executes a plan in the caller's transaction
  *	  online		executes it beside the application; backfill, worker
  *	  ledger		records what was done

@@ -18,7 +18,6 @@
 
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
-#include "catalog/pg_type.h"
 #include "commands/defrem.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -38,7 +37,6 @@ static void prove(CrdPlanner *planner, const char *purpose,
 				  const char *condition);
 static void drop_not_null_check(CrdPlanner *planner, CrdPart part, bool there,
 								const char *purpose);
-static void enable_always(CrdPlanner *planner, const char *trigger);
 static void validate(CrdPlanner *planner, const char *constraint,
 					 const char *phase);
 static void make_index(CrdPlanner *planner);
@@ -340,10 +338,9 @@ crd_step4_up_online(CrdPlanner *planner)
 	{
 		crd_plan_keep_dictionary(planner);
 		crd_plan_keep_key(planner);
-		crd_plan_add(planner, CRD_FINISH, CRD_RUN, CRD_CONNECTIONS, ShareRowExclusiveLock,
-					 "keep the type of what is written from now on, where it is another",
-					 "%s", crd_type_keeper_ddl(schema, crd_findings_dictionary(planner->findings)));
-		enable_always(planner, CRD_TYPE_KEEPER_TRIGGER);
+		crd_plan_create_trigger(planner, CRD_TYPE_KEEPER_TRIGGER,
+								"keep the type of what is written from now on, where it is another",
+								crd_type_keeper_ddl(schema, crd_findings_dictionary(planner->findings)));
 		end_phase(planner, "keep_types");
 	}
 	if (!schema->walked)
@@ -430,10 +427,8 @@ crd_step4_down_online(CrdPlanner *planner)
 					 "bring provider and type back",
 					 "ALTER TABLE connections.connections ADD COLUMN provider %s, ADD COLUMN type %s",
 					 crd_plan_kept_type(planner, "provider"), crd_plan_kept_type(planner, "type"));
-		crd_plan_add(planner, CRD_FINISH, CRD_RUN, CRD_CONNECTIONS, ShareRowExclusiveLock,
-					 "fill them when a row is written",
-					 "%s", crd_bridge_back_ddl(schema, way, keepsake->has_exceptions));
-		enable_always(planner, CRD_BRIDGE_BACK_TRIGGER);
+		crd_plan_create_trigger(planner, CRD_BRIDGE_BACK_TRIGGER, "fill them when a row is written",
+								crd_bridge_back_ddl(schema, way, keepsake->has_exceptions));
 		end_phase(planner, "add_columns");
 	}
 	if (!schema->walked)
@@ -552,15 +547,6 @@ drop_not_null_check(CrdPlanner *planner, CrdPart part, bool there,
 		crd_plan_add(planner, part, CRD_RUN, CRD_CONNECTIONS, AccessExclusiveLock, purpose,
 					 "ALTER TABLE connections.connections DROP CONSTRAINT %s",
 					 quote_identifier(CRD_NOT_NULL_CHECK));
-}
-
-static void
-enable_always(CrdPlanner *planner, const char *trigger)
-{
-	crd_plan_add(planner, CRD_FINISH, CRD_RUN, CRD_CONNECTIONS, ShareRowExclusiveLock,
-				 "also for rows that replication or a restore writes",
-				 "ALTER TABLE connections.connections ENABLE ALWAYS TRIGGER %s",
-				 quote_identifier(trigger));
 }
 
 /* Partitions first, one by one: then the partitioned table has nothing to scan. */

@@ -44,6 +44,11 @@ typedef struct CrdPlanner
 extern void crd_planner_init(CrdPlanner *planner, CrdFindings *findings,
 							 bool online);
 
+/* An action that is not of a part. */
+extern CrdAction *crd_plan_action(int step, CrdActionKind kind, CrdTable table,
+								  LOCKMODE lock_mode, const char *purpose,
+								  const char *statement);
+
 /* Add an action to a part; the lock is the one on the table. */
 extern CrdAction *crd_plan_add(CrdPlanner *planner, CrdPart part,
 							   CrdActionKind kind, CrdTable table,
@@ -85,6 +90,10 @@ extern void crd_plan_forget(CrdPlanner *planner, CrdPart part,
 							const char *from, bool anything);
 
 extern void crd_plan_create_bridge(CrdPlanner *planner);
+
+/* Create a trigger that fires ALWAYS. */
+extern void crd_plan_create_trigger(CrdPlanner *planner, const char *trigger,
+									const char *purpose, const char *ddl);
 extern void crd_plan_drop_trigger(CrdPlanner *planner, bool there,
 								  const char *trigger, const char *purpose);
 
