@@ -19,6 +19,7 @@
 #include "access/xact.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 
@@ -37,7 +38,7 @@ PG_FUNCTION_INFO_V1(connections_migrate);
 PG_FUNCTION_INFO_V1(connections_rollback);
 
 static int	migrate_to(int target, bool up);
-static void execute_action(Oid owner, const CrdAction *action);
+static void execute_action(const CrdSchema *schema, const CrdAction *action);
 static ErrorData *explain_error(ErrorData *edata, const CrdAction *action,
 								const char *consequence);
 static CrdSchema *read_enforced(int target, CrdCheckLevel level);
@@ -233,7 +234,7 @@ crd_execute(const CrdSchema *schema, const List *actions, const char *consequenc
 		CHECK_FOR_INTERRUPTS();
 		PG_TRY();
 		{
-			execute_action(crd_owner(schema, action->table), action);
+			execute_action(schema, action);
 		}
 		PG_CATCH();
 		{
@@ -245,8 +246,11 @@ crd_execute(const CrdSchema *schema, const List *actions, const char *consequenc
 }
 
 static void
-execute_action(Oid owner, const CrdAction *action)
+execute_action(const CrdSchema *schema, const CrdAction *action)
 {
+	Oid			owner = action->role ? get_role_oid(action->role, false) :
+	crd_owner(schema, action->table);
+
 	switch (action->kind)
 	{
 		case CRD_RUN:

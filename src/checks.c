@@ -312,11 +312,7 @@ crd_report_put(CrdReport *report, CrdStatus status, const char *found, const cha
 bool
 crd_crosses(const CrdReport *report, int step)
 {
-	int			version = report->findings->schema->version;
-	int			target = report->findings->target;
-
-	return report->direction == BACK ? step <= version && step > target :
-		step > version && step <= target;
+	return crd_findings_cross(report->findings, step);
 }
 
 const char *
@@ -566,6 +562,10 @@ check_dependents(CrdReport *report)
 							   "Drop the object before the migration, or make it do without the column; nothing is dropped with CASCADE.");
 		}
 	}
+	for (int step = 1; step <= CRD_LAST_STEP; step++)
+		foreach(lc, crd_crosses(report, step) ? report->findings->keepsake->lost[step] : NIL)
+			crd_report_put(report, CRD_WARNING, lfirst(lc), "roles that are there",
+						   "It will not come back; create the role before, if it should.");
 	if (report->direction == FORWARD && crd_crosses(report, 4) &&
 		report->findings->keepsake->has_null_labels)
 	{

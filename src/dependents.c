@@ -18,62 +18,87 @@
 #include "sql.h"
 
 /*
- * The objects that depend on the columns $2 (an int2[]) of the table $1, a row
- * each; kind is NULL for what cannot be kept.  $3 (an oid[]) are the indexes and
- * the foreign key that the steps themselves make and drop.
+ * The columns $2 (names) of the table $1 and of its partitions.
+ */
+#define COLUMNS \
+	"WITH tree AS (" \
+	" SELECT $1::oid AS relid, NULL::oid AS parent, 0 AS level" \
+	" UNION ALL SELECT relid, parentrelid, level FROM pg_partition_tree($1::oid) WHERE level > 0), " \
+	"columns AS (" \
+	" SELECT t.*, a.*, t.relid::regclass AS rel FROM tree t JOIN pg_attribute a ON a.attrelid = t.relid" \
+	" WHERE a.attname = ANY ($2::text[]) AND NOT a.attisdropped) "
+
+/*
+ * The objects that depend on the columns, a row each; kind is NULL for what
+ * cannot be kept.  What a partition has because the partitioned table has it is
+ * attached: a constraint is inherited, and comes back with the other one.  $3 (an
+ * oid[]) are the indexes, and $4 the foreign key, that the steps themselves make
+ * and drop.
  */
 #define DEPENDENTS \
-	"WITH direct AS (" \
-	" SELECT d.classid, d.objid, d.objsubid, min(d.refobjsubid) AS attnum," \
+	COLUMNS ", " \
+	"own AS (" \
+	" SELECT oid FROM unnest($3::oid[]) AS oid" \
+	" UNION SELECT t.relid FROM unnest($3::oid[]) AS oid CROSS JOIN pg_partition_tree(oid) t), " \
+	"direct AS (" \
+	" SELECT d.classid, d.objid, d.objsubid, a.relid, a.level, min(d.refobjsubid) AS attnum," \
 	"  bool_or(d.deptype <> 'n') AS automatic" \
-	" FROM pg_depend d" \
-	" WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = $1::oid" \
-	"  AND d.refobjsubid = ANY ($2::int2[])" \
-	" GROUP BY 1, 2, 3), " \
+	" FROM pg_depend d JOIN columns a ON d.refobjid = a.relid AND d.refobjsubid = a.attnum" \
+	" WHERE d.refclassid = 'pg_class'::regclass" \
+	" GROUP BY 1, 2, 3, 4, 5), " \
 	"kinds AS (" \
 	" SELECT d.*, CASE" \
-	"  WHEN d.classid = 'pg_class'::regclass AND i.indexrelid IS NOT NULL AND automatic THEN 'index'" \
+	"  WHEN d.classid = 'pg_class'::regclass AND i.indrelid = d.relid AND automatic THEN 'index'" \
+	"  WHEN d.classid = 'pg_constraint'::regclass AND automatic AND c.conrelid = d.relid AND NOT c.conislocal AND c.contype = 'c'" \
+	"   THEN 'inherited'" \
 	"  WHEN d.classid = 'pg_constraint'::regclass AND automatic" \
-	"   AND c.conrelid = $1::oid AND c.contype IN ('c', 'f', 'u', 'x')" \
+	"   AND c.conrelid = d.relid AND c.contype IN ('c', 'f', 'u', 'x')" \
 	"   AND NOT (c.contype = 'x' AND EXISTS (SELECT FROM pg_index e WHERE e.indexrelid = c.conindid" \
 	"    AND (e.indpred IS NOT NULL OR e.indexprs IS NOT NULL))) THEN 'constraint'" \
 	"  WHEN d.classid = 'pg_constraint'::regclass AND c.contype = 'n' THEN 'not null'" \
-	"  WHEN d.classid = 'pg_attrdef'::regclass AND f.adrelid = $1::oid" \
-	"   AND f.adnum = ANY ($2::int2[]) AND f.adnum = d.attnum THEN 'default'" \
+	"  WHEN d.classid = 'pg_attrdef'::regclass AND f.adrelid = d.relid" \
+	"   AND f.adnum IN (SELECT attnum FROM columns WHERE relid = d.relid) AND f.adnum = d.attnum THEN 'default'" \
 	"  WHEN d.classid = 'pg_statistic_ext'::regclass THEN 'statistics'" \
-	"  END AS kind, c.conindid, r.ev_class" \
+	"  END AS kind, index, r.ev_class, (SELECT inhparent FROM pg_inherits WHERE inhrelid = index) AS attached" \
 	" FROM direct d" \
 	" LEFT JOIN pg_index i ON d.classid = 'pg_class'::regclass AND i.indexrelid = d.objid" \
 	" LEFT JOIN pg_constraint c ON d.classid = 'pg_constraint'::regclass AND c.oid = d.objid" \
 	" LEFT JOIN pg_attrdef f ON d.classid = 'pg_attrdef'::regclass AND f.oid = d.objid" \
 	" LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid AND r.rulename = '_RETURN'" \
-	" WHERE d.objid <> ALL ($3::oid[])" \
-	"  AND coalesce(nullif(c.conindid, 0) <> ALL ($3::oid[]), true)), " \
+	" LEFT JOIN pg_trigger g ON d.classid = 'pg_trigger'::regclass AND g.oid = d.objid" \
+	/* a foreign key's index is another table's */ \
+	" CROSS JOIN LATERAL (SELECT coalesce(i.indexrelid, CASE WHEN c.contype <> 'f' THEN nullif(c.conindid, 0) END) AS index) x" \
+	/* the partitions' triggers and foreign keys are parts of another object */ \
+	" WHERE coalesce(g.tgparentid, 0) = 0 AND NOT coalesce(c.contype = 'f' AND c.conparentid <> 0, false)" \
+	"  AND NOT coalesce(c.contype = 'f' AND d.objid = $4::oid, false)" \
+	"  AND (index IS NULL OR index NOT IN (SELECT oid FROM own))), " \
 	"dependents AS (" \
-	" SELECT kind, classid, objid, objsubid, conindid, ev_class FROM kinds" \
+	" SELECT kind, classid, objid, objsubid, relid, level, index, ev_class, attached FROM kinds" \
 	" UNION" \
 	/* what depends on a constraint or an index that goes */ \
-	" SELECT NULL, d.classid, d.objid, d.objsubid, NULL, r.ev_class" \
+	" SELECT NULL, d.classid, d.objid, d.objsubid, k.relid, k.level, NULL, r.ev_class, NULL" \
 	" FROM kinds k" \
 	" JOIN pg_depend d ON d.deptype = 'n' AND k.kind IN ('index', 'constraint')" \
 	"  AND (d.refclassid = k.classid AND d.refobjid = k.objid" \
-	"   OR d.refclassid = 'pg_class'::regclass AND d.refobjid = k.conindid)" \
+	"   OR d.refclassid = 'pg_class'::regclass AND d.refobjid = k.index)" \
 	" LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid AND r.rulename = '_RETURN'" \
-	" WHERE (d.classid, d.objid) NOT IN (SELECT classid, objid FROM kinds WHERE kind IS NOT NULL)) "
+	" LEFT JOIN pg_constraint c ON d.classid = 'pg_constraint'::regclass AND c.oid = d.objid" \
+	" WHERE (d.classid, d.objid) NOT IN (SELECT classid, objid FROM kinds WHERE kind IS NOT NULL)" \
+	"  AND coalesce(c.conparentid, 0) = 0) "
 
 /* What an index, alone or under a constraint, has beside its definition */
 #define INDEX_PROPERTIES \
-	" UNION ALL SELECT o, 2, format('ALTER INDEX %s SET TABLESPACE %I', x.oid::regclass, s.spcname), NULL, NULL, NULL, NULL, x.oid" \
+	" UNION ALL SELECT o, 2, format('ALTER INDEX %s SET TABLESPACE %I', x.oid::regclass, s.spcname), NULL, NULL, NULL, NULL" \
 	"  FROM objects JOIN pg_class x ON x.oid = index JOIN pg_tablespace s ON s.oid = x.reltablespace" \
-	" UNION ALL SELECT o, 3, format('ALTER INDEX %s SET (%s)', x.oid::regclass, array_to_string(x.reloptions, ', ')), NULL, NULL, NULL, NULL, x.oid" \
+	" UNION ALL SELECT o, 3, format('ALTER INDEX %s SET (%s)', x.oid::regclass, array_to_string(x.reloptions, ', ')), NULL, NULL, NULL, NULL" \
 	"  FROM objects JOIN pg_class x ON x.oid = index WHERE x.reloptions IS NOT NULL AND kind = 'constraint'" \
-	" UNION ALL SELECT o, 4, format('ALTER INDEX %s ALTER COLUMN %s SET STATISTICS %s', x.attrelid::regclass, x.attnum, x.attstattarget), NULL, NULL, NULL, NULL, x.attrelid" \
+	" UNION ALL SELECT o, 4, format('ALTER INDEX %s ALTER COLUMN %s SET STATISTICS %s', x.attrelid::regclass, x.attnum, x.attstattarget), NULL, NULL, NULL, NULL" \
 	"  FROM objects JOIN pg_attribute x ON x.attrelid = index WHERE x.attstattarget >= 0" \
-	" UNION ALL SELECT o, 5, format('ALTER TABLE %s CLUSTER ON %I', x.indrelid::regclass, n.relname), NULL, NULL, NULL, NULL, x.indexrelid" \
+	" UNION ALL SELECT o, 5, format('ALTER TABLE %s CLUSTER ON %I', x.indrelid::regclass, n.relname), NULL, NULL, NULL, NULL" \
 	"  FROM objects JOIN pg_index x ON x.indexrelid = index JOIN pg_class n ON n.oid = index WHERE x.indisclustered" \
-	" UNION ALL SELECT o, 6, format('ALTER TABLE %s REPLICA IDENTITY USING INDEX %I', x.indrelid::regclass, n.relname), NULL, NULL, NULL, NULL, x.indexrelid" \
+	" UNION ALL SELECT o, 6, format('ALTER TABLE %s REPLICA IDENTITY USING INDEX %I', x.indrelid::regclass, n.relname), NULL, NULL, NULL, NULL" \
 	"  FROM objects JOIN pg_index x ON x.indexrelid = index JOIN pg_class n ON n.oid = index WHERE x.indisreplident" \
-	" UNION ALL SELECT o, 7, format('COMMENT ON INDEX %s IS %L', index::regclass, obj_description(index, 'pg_class')), NULL, NULL, NULL, NULL, index" \
+	" UNION ALL SELECT o, 7, format('COMMENT ON INDEX %s IS %L', index::regclass, obj_description(index, 'pg_class')), NULL, NULL, NULL, NULL" \
 	"  FROM objects WHERE obj_description(index, 'pg_class') IS NOT NULL"
 
 /* name, keys, condition, nulls_distinct of an index that enforces something */
@@ -84,17 +109,24 @@
 	" pg_get_expr(x.indpred, x.indrelid)," \
 	" NOT x.indnullsnotdistinct"
 
-/* The statements that bring the dependents back */
+/*
+ * The statements that bring the dependents back.  The indexes of partitions come
+ * before the one of the partitioned table, which takes over what fits, and makes
+ * anew what is missing, as on a partition that came later.
+ */
 #define STATEMENTS \
 	"objects AS (" \
-	" SELECT kind, objid, coalesce(conindid, objid) AS index," \
+	" SELECT kind, objid, relid, attached, index," \
 	/* a foreign key may refer to a UNIQUE constraint among them */ \
-	"  row_number() OVER (ORDER BY kind DESC, classid = 'pg_constraint'::regclass AND objid IN" \
-	"   (SELECT oid FROM pg_constraint WHERE contype = 'f'), objid) AS o" \
-	" FROM dependents WHERE kind IN ('index', 'constraint', 'statistics')), " \
-	"statements(o, n, statement, name, keys, condition, nulls_distinct, tiebreak) AS (" \
+	"  row_number() OVER (ORDER BY CASE kind WHEN 'inherited' THEN 'constraint' ELSE kind END DESC," \
+	"   classid = 'pg_constraint'::regclass AND objid IN (SELECT oid FROM pg_constraint WHERE contype = 'f')," \
+	"   kind = 'inherited'," \
+	"   coalesce((SELECT a.relid FROM pg_partition_ancestors(attached) WITH ORDINALITY a ORDER BY ordinality DESC LIMIT 1), index, objid)," \
+	"   level DESC, objid) AS o" \
+	" FROM dependents WHERE kind IN ('index', 'constraint', 'inherited', 'not null', 'statistics')), " \
+	"statements(o, n, statement, name, keys, condition, nulls_distinct) AS (" \
 	" SELECT o, 1, CASE p.relkind WHEN 'I' THEN regexp_replace(pg_get_indexdef(objid), ' ON ONLY ', ' ON ')" \
-	"  ELSE pg_get_indexdef(objid) END," INDEX_ENFORCES("objid") ", objid" \
+	"  ELSE pg_get_indexdef(objid) END," INDEX_ENFORCES("objid") \
 	"  FROM objects JOIN pg_index x ON x.indexrelid = objid JOIN pg_class p ON p.oid = objid" \
 	"  WHERE kind = 'index'" \
 	" UNION ALL SELECT o, 1, format('ALTER TABLE %s ADD CONSTRAINT %I %s', c.conrelid::regclass, c.conname, pg_get_constraintdef(c.oid))," \
@@ -102,62 +134,74 @@
 	"  CASE WHEN c.contype = 'u' THEN (SELECT array_agg(pg_get_indexdef(c.conindid, k, true) ORDER BY k)" \
 	"   FROM generate_series(1, x.indnkeyatts) k)::text END," \
 	"  CASE WHEN c.contype = 'c' THEN pg_get_expr(c.conbin, c.conrelid) END," \
-	"  coalesce(NOT x.indnullsnotdistinct, true), objid" \
+	"  coalesce(NOT x.indnullsnotdistinct, true)" \
 	"  FROM objects JOIN pg_constraint c ON c.oid = objid LEFT JOIN pg_index x ON x.indexrelid = c.conindid" \
 	"  WHERE kind = 'constraint'" \
-	" UNION ALL SELECT o, 8, format('COMMENT ON CONSTRAINT %I ON %s IS %L', c.conname, c.conrelid::regclass, obj_description(c.oid, 'pg_constraint')), NULL, NULL, NULL, NULL, objid" \
-	"  FROM objects JOIN pg_constraint c ON c.oid = objid WHERE kind = 'constraint' AND obj_description(c.oid, 'pg_constraint') IS NOT NULL" \
-	" UNION ALL SELECT o, 1, pg_get_statisticsobjdef(objid), NULL, NULL, NULL, NULL, objid" \
+	" UNION ALL SELECT o, 8, format('COMMENT ON CONSTRAINT %I ON %s IS %L', c.conname, c.conrelid::regclass, obj_description(c.oid, 'pg_constraint')), NULL, NULL, NULL, NULL" \
+	"  FROM objects JOIN pg_constraint c ON c.oid = objid" \
+	"  WHERE kind IN ('constraint', 'inherited', 'not null') AND obj_description(c.oid, 'pg_constraint') IS NOT NULL" \
+	" UNION ALL SELECT o, 1, pg_get_statisticsobjdef(objid), NULL, NULL, NULL, NULL" \
 	"  FROM objects WHERE kind = 'statistics'" \
-	" UNION ALL SELECT o, 2, format('ALTER STATISTICS %I.%I SET STATISTICS %s', n.nspname, s.stxname, s.stxstattarget), NULL, NULL, NULL, NULL, objid" \
+	" UNION ALL SELECT o, 2, format('ALTER STATISTICS %I.%I SET STATISTICS %s', n.nspname, s.stxname, s.stxstattarget), NULL, NULL, NULL, NULL" \
 	"  FROM objects JOIN pg_statistic_ext s ON s.oid = objid JOIN pg_namespace n ON n.oid = s.stxnamespace" \
 	"  WHERE kind = 'statistics' AND s.stxstattarget >= 0" \
-	" UNION ALL SELECT o, 3, format('COMMENT ON STATISTICS %I.%I IS %L', n.nspname, s.stxname, obj_description(objid, 'pg_statistic_ext')), NULL, NULL, NULL, NULL, objid" \
+	" UNION ALL SELECT o, 3, format('COMMENT ON STATISTICS %I.%I IS %L', n.nspname, s.stxname, obj_description(objid, 'pg_statistic_ext')), NULL, NULL, NULL, NULL" \
 	"  FROM objects JOIN pg_statistic_ext s ON s.oid = objid JOIN pg_namespace n ON n.oid = s.stxnamespace" \
 	"  WHERE kind = 'statistics' AND obj_description(objid, 'pg_statistic_ext') IS NOT NULL" \
 	INDEX_PROPERTIES ") " \
-	"SELECT statement, name, keys, condition, nulls_distinct FROM statements"
+	"SELECT statement, relid::regclass, CASE WHEN attached IS NULL THEN name END, keys, condition, nulls_distinct" \
+	" FROM statements JOIN objects USING (o)"
 
 /*
- * What the columns themselves have beside type and NOT NULL.  attoptions may
- * hold entries of the server's own, which cannot be set: only the documented
- * ones are kept.
+ * What the columns themselves have beside type and NOT NULL.  What a column of
+ * a partition gets with the one of the partitioned table is said only where it
+ * is another.  attoptions may hold entries of the server's own, which cannot be
+ * set: only the documented ones are kept.  Who was granted a privilege may have
+ * granted it to others, after that.
  */
 #define COLUMN_STATEMENTS \
-	"WITH c AS (" \
-	" SELECT a.*, a.attrelid::regclass AS rel FROM pg_attribute a" \
-	" WHERE a.attrelid = $1::oid AND a.attnum = ANY ($2::int2[]) AND a.attnum > 0) " \
-	"SELECT statement FROM (" \
-	" SELECT attnum, 1 AS n, format('ALTER TABLE %s ALTER COLUMN %I SET DEFAULT %s', rel, attname, pg_get_expr(d.adbin, d.adrelid)) AS statement" \
-	"  FROM c JOIN pg_attrdef d ON d.adrelid = c.attrelid AND d.adnum = c.attnum" \
-	" UNION ALL SELECT attnum, 2, format('ALTER TABLE %s ALTER COLUMN %I SET STATISTICS %s', rel, attname, attstattarget)" \
-	"  FROM c WHERE attstattarget >= 0" \
-	" UNION ALL SELECT attnum, 3, format('ALTER TABLE %s ALTER COLUMN %I SET STORAGE %s', rel, attname," \
-	"   CASE attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END)" \
-	"  FROM c JOIN pg_type t ON t.oid = c.atttypid WHERE attstorage <> t.typstorage" \
-	" UNION ALL SELECT attnum, 4, format('ALTER TABLE %s ALTER COLUMN %I SET COMPRESSION %s', rel, attname," \
-	"   CASE attcompression WHEN 'p' THEN 'pglz' ELSE 'lz4' END)" \
-	"  FROM c WHERE attcompression <> ''" \
-	" UNION ALL SELECT attnum, 5, format('ALTER TABLE %s ALTER COLUMN %I SET (%s)', rel, attname, string_agg(o, ', '))" \
-	"  FROM c CROSS JOIN unnest(attoptions) o WHERE split_part(o, '=', 1) IN ('n_distinct', 'n_distinct_inherited')" \
-	"  GROUP BY attnum, rel, attname" \
-	" UNION ALL SELECT attnum, 6, format('COMMENT ON COLUMN %s.%I IS %L', rel, attname, col_description(attrelid, attnum))" \
-	"  FROM c WHERE col_description(attrelid, attnum) IS NOT NULL" \
-	" UNION ALL SELECT attnum, 7, format('SECURITY LABEL FOR %I ON COLUMN %s.%I IS %L', s.provider, rel, attname, s.label)" \
-	"  FROM c JOIN pg_seclabel s ON s.classoid = 'pg_class'::regclass AND s.objoid = c.attrelid AND s.objsubid = c.attnum" \
-	" UNION ALL SELECT attnum, 8, format('GRANT %s (%I) ON TABLE %s TO %s%s', g.privilege_type, attname, rel," \
-	"   CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END," \
-	"   CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)" \
-	"  FROM c CROSS JOIN aclexplode(c.attacl) g) s " \
-	"ORDER BY attnum, n, statement"
+	COLUMNS \
+	"SELECT statement, rel, grantor, grantee FROM (" \
+	" SELECT c.relid, c.level, c.rel, c.attnum, 1 AS n, format('ALTER TABLE %s ALTER COLUMN %I %s', c.rel, c.attname," \
+	"   coalesce('SET DEFAULT ' || pg_get_expr(d.adbin, d.adrelid), 'DROP DEFAULT')) AS statement," \
+	"  NULL AS grantor, NULL AS grantee, 0::bigint AS nth" \
+	"  FROM columns c LEFT JOIN pg_attrdef d ON d.adrelid = c.relid AND d.adnum = c.attnum" \
+	"  LEFT JOIN columns p ON p.relid = c.parent AND p.attname = c.attname LEFT JOIN pg_attrdef e ON e.adrelid = p.relid AND e.adnum = p.attnum" \
+	"  WHERE pg_get_expr(d.adbin, d.adrelid) IS DISTINCT FROM pg_get_expr(e.adbin, e.adrelid)" \
+	" UNION ALL SELECT c.relid, c.level, c.rel, c.attnum, 2, format('ALTER TABLE %s ALTER COLUMN %I SET STATISTICS %s', c.rel, c.attname," \
+	"   coalesce(c.attstattarget, -1)), NULL, NULL, 0" \
+	"  FROM columns c LEFT JOIN columns p ON p.relid = c.parent AND p.attname = c.attname" \
+	"  WHERE coalesce(c.attstattarget, -1) <> coalesce(p.attstattarget, -1)" \
+	" UNION ALL SELECT c.relid, c.level, c.rel, c.attnum, 3, format('ALTER TABLE %s ALTER COLUMN %I SET STORAGE %s', c.rel, c.attname," \
+	"   CASE c.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END), NULL, NULL, 0" \
+	"  FROM columns c JOIN pg_type t ON t.oid = c.atttypid LEFT JOIN columns p ON p.relid = c.parent AND p.attname = c.attname" \
+	"  WHERE c.attstorage <> coalesce(p.attstorage, t.typstorage)" \
+	" UNION ALL SELECT relid, level, rel, attnum, 4, format('ALTER TABLE %s ALTER COLUMN %I SET COMPRESSION %s', rel, attname," \
+	"   CASE attcompression WHEN 'p' THEN 'pglz' ELSE 'lz4' END), NULL, NULL, 0" \
+	"  FROM columns WHERE attcompression <> ''" \
+	" UNION ALL SELECT relid, level, rel, attnum, 5, format('ALTER TABLE %s ALTER COLUMN %I SET (%s)', rel, attname, string_agg(o, ', ')), NULL, NULL, 0" \
+	"  FROM columns CROSS JOIN unnest(attoptions) o WHERE split_part(o, '=', 1) IN ('n_distinct', 'n_distinct_inherited')" \
+	"  GROUP BY relid, level, rel, attnum, attname" \
+	" UNION ALL SELECT relid, level, rel, attnum, 6, format('COMMENT ON COLUMN %s.%I IS %L', rel, attname, col_description(relid, attnum)), NULL, NULL, 0" \
+	"  FROM columns WHERE col_description(relid, attnum) IS NOT NULL" \
+	" UNION ALL SELECT relid, level, rel, attnum, 7, format('SECURITY LABEL FOR %I ON COLUMN %s.%I IS %L', s.provider, rel, attname, s.label), NULL, NULL, 0" \
+	"  FROM columns JOIN pg_seclabel s ON s.classoid = 'pg_class'::regclass AND s.objoid = relid AND s.objsubid = attnum" \
+	" UNION ALL SELECT relid, level, rel, attnum, CASE g.grantor WHEN relowner THEN 8 ELSE 9 END," \
+	"  format('GRANT %s (%I) ON TABLE %s TO %s%s%s', g.privilege_type, attname, rel, coalesce(quote_ident(grantee.rolname), 'PUBLIC')," \
+	"   CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END, ' GRANTED BY ' || quote_ident(grantor.rolname))," \
+	"  grantor.rolname, grantee.rolname, g.nth" \
+	"  FROM columns JOIN pg_class r ON r.oid = relid" \
+	"  CROSS JOIN aclexplode(attacl) WITH ORDINALITY g(grantor, grantee, privilege_type, is_grantable, nth)" \
+	"  LEFT JOIN pg_roles grantor ON grantor.oid = g.grantor AND g.grantor <> relowner" \
+	"  LEFT JOIN pg_roles grantee ON grantee.oid = g.grantee) s " \
+	"ORDER BY level, relid, attnum, n, CASE n WHEN 9 THEN nth END, statement"
 
-static List *partition_dependents(const CrdSchema *schema, CrdColumnId id);
 static List *refused(const CrdRows *rows);
 static CrdRows *fetch(const CrdSchema *schema, const CrdColumnId *columns,
 					  int ncolumns, const char *query);
 static List *append_statements(List *list, const CrdRows *rows);
-static char *column_numbers(const CrdSchema *schema,
-							const CrdColumnId *columns, int ncolumns);
+static char *column_names(const CrdSchema *schema,
+						  const CrdColumnId *columns, int ncolumns);
 
 List *
 crd_dependents(const CrdSchema *schema, CrdColumnId id)
@@ -178,7 +222,7 @@ crd_dependents(const CrdSchema *schema, CrdColumnId id)
 				 "  CASE WHEN ev_class IS NULL THEN d.objsubid ELSE 0 END) o) END"
 				 " FROM dependents d"
 				 " LEFT JOIN pg_constraint c ON d.classid = 'pg_constraint'::regclass AND c.oid = d.objid"
-				 " WHERE kind IS NULL OR kind NOT IN ('not null', 'default')"
+				 " WHERE attached IS NULL AND (kind IS NULL OR kind NOT IN ('inherited', 'not null', 'default'))"
 				 " ORDER BY 1, 2");
 	for (int i = 0; i < rows->nrows; i++)
 	{
@@ -188,39 +232,7 @@ crd_dependents(const CrdSchema *schema, CrdColumnId id)
 		dependent->what = rows->row[i][1];
 		result = lappend(result, dependent);
 	}
-	return schema->relation[schema->column[id].table].kind == RELKIND_PARTITIONED_TABLE ?
-		list_concat(result, partition_dependents(schema, id)) : result;
-}
-
-/*
- * What depends on the column of a partition and has no counterpart on the
- * partitioned table: it would not come back with the column.
- */
-static List *
-partition_dependents(const CrdSchema *schema, CrdColumnId id)
-{
-	CrdRows    *rows;
-
-	rows = crd_fetch(CRD_CALLER,
-					 "SELECT DISTINCT o.type || ' ' || o.identity"
-					 " FROM pg_partition_tree($1::oid) t"
-					 " JOIN pg_attribute a ON a.attrelid = t.relid AND a.attname = $2 AND NOT a.attisdropped"
-					 " JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass"
-					 "  AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum"
-					 " LEFT JOIN pg_constraint c ON d.classid = 'pg_constraint'::regclass AND c.oid = d.objid"
-					 " LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid AND r.rulename = '_RETURN'"
-					 " CROSS JOIN LATERAL pg_identify_object("
-					 "  CASE WHEN r.oid IS NULL THEN d.classid ELSE 'pg_class'::regclass END,"
-					 "  coalesce(r.ev_class, d.objid),"
-					 "  CASE WHEN r.oid IS NULL THEN d.objsubid ELSE 0 END) o"
-					 " WHERE t.level > 0 AND d.classid <> 'pg_attrdef'::regclass"
-					 " AND NOT EXISTS (SELECT FROM pg_inherits i WHERE d.classid = 'pg_class'::regclass AND i.inhrelid = d.objid)"
-					 " AND coalesce(c.contype <> 'n' AND c.conparentid = 0 AND c.coninhcount = 0, true)"
-					 " AND NOT EXISTS (SELECT FROM pg_trigger g WHERE d.classid = 'pg_trigger'::regclass AND g.oid = d.objid AND g.tgparentid <> 0)"
-					 " ORDER BY 1", 2,
-					 psprintf("%u", schema->relation[schema->column[id].table].relid),
-					 schema->column[id].name);
-	return refused(rows);
+	return result;
 }
 
 List *
@@ -274,16 +286,21 @@ crd_kept_statements(const CrdSchema *schema, const CrdColumnId *columns,
 
 	rows = crd_fetch(CRD_CALLER, COLUMN_STATEMENTS, 2,
 					 psprintf("%u", schema->relation[schema->column[columns[0]].table].relid),
-					 column_numbers(schema, columns, ncolumns));
+					 column_names(schema, columns, ncolumns));
 	for (int i = 0; i < rows->nrows; i++)
 	{
 		CrdKeptStatement *kept = palloc0(sizeof(CrdKeptStatement));
 
 		kept->statement = rows->row[i][0];
+		kept->relation = rows->row[i][1];
+		kept->of_column = true;
+		kept->grantor = rows->row[i][2];
+		kept->grantee = rows->row[i][3];
+		kept->nulls_distinct = true;
 		result = lappend(result, kept);
 	}
 	rows = fetch(schema, columns, ncolumns,
-				 DEPENDENTS "," STATEMENTS " ORDER BY o, n, tiebreak, statement");
+				 DEPENDENTS "," STATEMENTS " ORDER BY o, n, statement");
 	return append_statements(result, rows);
 }
 
@@ -327,30 +344,30 @@ identifier(const char *string)
 
 /*
  * The server deparsed these statements, so their form is known; what is not
- * recognised is run as it is.  Indexes of a partitioned table cannot be built
- * CONCURRENTLY, nor can its foreign keys be NOT VALID before 18.
+ * recognised is run as it is.  An index of a partitioned table cannot be built
+ * CONCURRENTLY, but those of its partitions come before it.
  */
 CrdRestoring
-crd_restoring(const CrdKeptStatement *kept, bool partitioned)
+crd_restoring(const CrdKeptStatement *kept)
 {
-	static const char alter[] = "ALTER TABLE connections.connections ";
+	const char *alter = psprintf("ALTER TABLE %s ", kept->relation);
 	CrdRestoring result = {0};
 	const char *rest;
 
 	result.first = kept->statement;
-	result.of_column = after(kept->statement, "GRANT ") ||
-		after(kept->statement, "COMMENT ON COLUMN ") ||
-		after(kept->statement, "SECURITY LABEL ") ||
-		((rest = after(kept->statement, alter)) && after(rest, "ALTER COLUMN "));
-
-	if (!partitioned &&
+	result.lock_mode = AccessExclusiveLock;
+	if (!kept->partitioned &&
 		((rest = after(kept->statement, "CREATE INDEX ")) ||
 		 (rest = after(kept->statement, "CREATE UNIQUE INDEX "))))
 	{
-		result.index = psprintf("connections.%s", identifier(rest));
+		result.index = psprintf("%s.%s", kept->schema, identifier(rest));
 		result.first = psprintf("%sCONCURRENTLY %s",
 								pnstrdup(kept->statement, rest - kept->statement), rest);
 	}
+	else if (after(kept->statement, "CREATE "))
+		result.lock_mode = ShareLock;
+	else if ((rest = after(kept->statement, alter)) && after(rest, "VALIDATE "))
+		result.lock_mode = ShareUpdateExclusiveLock;
 	else if ((rest = after(kept->statement, alter)) &&
 			 (rest = after(rest, "ADD CONSTRAINT ")))
 	{
@@ -362,22 +379,26 @@ crd_restoring(const CrdKeptStatement *kept, bool partitioned)
 		if (columns == NULL)
 			columns = unique;
 
-		if (is_validated(kept) &&
-			(after(definition, "CHECK ") ||
-			 (after(definition, "FOREIGN KEY ") && !partitioned)))
+		if (is_validated(kept) && after(definition, "FOREIGN KEY ") && kept->partitioned)
+		{
+			result.foreign_key = name;
+			result.definition = definition;
+		}
+		else if (is_validated(kept) &&
+				 (after(definition, "CHECK ") || after(definition, "FOREIGN KEY ")))
 		{
 			result.first = psprintf("%s NOT VALID", kept->statement);
 			result.second = psprintf("%sVALIDATE CONSTRAINT %s", alter, name);
 			result.second_scans = true;
 		}
-		else if (columns && columns[0] == '(' && !partitioned &&
+		else if (columns && columns[0] == '(' && !kept->partitioned &&
 				 strstr(columns, "WITHOUT OVERLAPS") == NULL)
 		{
 			const char *end = strrchr(columns, ')') + 1;
 
-			result.index = psprintf("connections.%s", name);
-			result.first = psprintf("CREATE UNIQUE INDEX CONCURRENTLY %s ON connections.connections %s%s",
-									name, pnstrdup(columns, end - columns),
+			result.index = psprintf("%s.%s", kept->schema, name);
+			result.first = psprintf("CREATE UNIQUE INDEX CONCURRENTLY %s ON %s %s%s",
+									name, kept->relation, pnstrdup(columns, end - columns),
 									columns == unique ? "" : " NULLS NOT DISTINCT");
 			result.second = psprintf("%sADD CONSTRAINT %s UNIQUE USING INDEX %s%s",
 									 alter, name, name, end);
@@ -417,12 +438,12 @@ fetch(const CrdSchema *schema, const CrdColumnId *columns, int ncolumns,
 {
 	bool		enforced = schema->highest_whole >= 3;
 
-	return crd_fetch(CRD_CALLER, query, 3,
+	return crd_fetch(CRD_CALLER, query, 4,
 					 psprintf("%u", schema->relation[schema->column[columns[0]].table].relid),
-					 column_numbers(schema, columns, ncolumns),
-					 psprintf("{%u,%u,%u}", schema->slug_index,
-							  enforced ? schema->own_fk_index : InvalidOid,
-							  enforced ? schema->catalog_fk : InvalidOid));
+					 column_names(schema, columns, ncolumns),
+					 psprintf("{%u,%u}", schema->slug_index,
+							  enforced ? schema->own_fk_index : InvalidOid),
+					 psprintf("%u", enforced ? schema->catalog_fk : InvalidOid));
 }
 
 static List *
@@ -430,29 +451,29 @@ append_statements(List *list, const CrdRows *rows)
 {
 	for (int i = 0; i < rows->nrows; i++)
 	{
-		CrdKeptStatement *kept = palloc(sizeof(CrdKeptStatement));
+		CrdKeptStatement *kept = palloc0(sizeof(CrdKeptStatement));
 
 		kept->statement = rows->row[i][0];
-		kept->constraint = rows->row[i][1];
-		kept->keys = rows->row[i][2];
-		kept->condition = rows->row[i][3];
-		kept->nulls_distinct = !rows->row[i][4] || crd_is_true(rows->row[i][4]);
+		kept->relation = rows->row[i][1];
+		kept->constraint = rows->row[i][2];
+		kept->keys = rows->row[i][3];
+		kept->condition = rows->row[i][4];
+		kept->nulls_distinct = !rows->row[i][5] || crd_is_true(rows->row[i][5]);
 		list = lappend(list, kept);
 	}
 	return list;
 }
 
-/* The columns' numbers as an int2[]. */
+/* The columns' names, none of which needs quotes, as a text[]. */
 static char *
-column_numbers(const CrdSchema *schema, const CrdColumnId *columns,
-			   int ncolumns)
+column_names(const CrdSchema *schema, const CrdColumnId *columns, int ncolumns)
 {
 	StringInfoData buf;
 
 	initStringInfo(&buf);
 	for (int i = 0; i < ncolumns; i++)
-		appendStringInfo(&buf, "%c%d", i == 0 ? '{' : ',',
-						 schema->column[columns[i]].attnum);
+		appendStringInfo(&buf, "%c%s", i == 0 ? '{' : ',',
+						 schema->column[columns[i]].name);
 	appendStringInfoChar(&buf, '}');
 	return buf.data;
 }

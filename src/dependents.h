@@ -8,6 +8,8 @@
 #ifndef CRD_DEPENDENTS_H
 #define CRD_DEPENDENTS_H
 
+#include "storage/lockdefs.h"
+
 #include "schema.h"
 
 typedef struct CrdDependent
@@ -23,12 +25,22 @@ typedef struct CrdDependent
  */
 typedef struct CrdKeptStatement
 {
-	int			seq;			/* in kept_ddl, when read from there */
 	const char *statement;
+	const char *relation;		/* the table, or which partition of it */
+	bool		of_column;		/* a property of the column, which comes with
+								 * it */
+	const char *grantor;		/* role to run it, if not the owner */
+	const char *grantee;		/* role that gets a privilege */
+
 	const char *constraint;		/* name of a constraint or unique index */
 	const char *keys;			/* text[] of unique key expressions */
 	const char *condition;		/* CHECK expression, or index predicate */
 	bool		nulls_distinct;
+
+	/* when read from kept_ddl */
+	int			seq;
+	const char *schema;			/* of relation, as it is spelt */
+	bool		partitioned;	/* relation is, now */
 } CrdKeptStatement;
 
 /*
@@ -67,16 +79,18 @@ extern bool crd_checks_rows(const CrdKeptStatement *kept);
  */
 typedef struct CrdRestoring
 {
-	bool		of_column;		/* a property of the column, which comes with
-								 * it */
 	const char *first;
+	LOCKMODE	lock_mode;		/* of first, on the table */
 	const char *index;			/* that first builds CONCURRENTLY, or NULL */
 	const char *second;			/* or NULL */
 	bool		second_scans;	/* it validates */
+
+	/* a foreign key that the partitions need before, or NULL */
+	const char *foreign_key;
+	const char *definition;
 } CrdRestoring;
 
-extern CrdRestoring crd_restoring(const CrdKeptStatement *kept,
-								  bool partitioned);
+extern CrdRestoring crd_restoring(const CrdKeptStatement *kept);
 
 /*
  * List of CrdKeptStatement of the constraints and unique indexes that are

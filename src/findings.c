@@ -29,6 +29,15 @@ crd_findings(CrdSchema *schema, int target, bool to_plan)
 	return findings;
 }
 
+bool
+crd_findings_cross(const CrdFindings *findings, int step)
+{
+	int			version = findings->schema->version;
+
+	return findings->target < version ? step <= version && step > findings->target :
+		step > version && step <= findings->target;
+}
+
 CrdCensus *
 crd_findings_census(CrdFindings *findings)
 {

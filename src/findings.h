@@ -36,6 +36,9 @@ typedef struct CrdFindings
 
 extern CrdFindings *crd_findings(CrdSchema *schema, int target, bool to_plan);
 
+/* Whether the way leads over that step. */
+extern bool crd_findings_cross(const CrdFindings *findings, int step);
+
 /* Read now, or return what has been read. */
 extern CrdCensus *crd_findings_census(CrdFindings *findings);
 extern List *crd_findings_dictionary(CrdFindings *findings);

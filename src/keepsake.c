@@ -46,7 +46,8 @@ static List *dictionary_of_census(const CrdSchema *schema,
 								  const CrdCensus *census);
 static char *rolled_back_rows(const CrdSchema *schema,
 							  const CrdKeepsake *keepsake,
-							  const CrdWayBack *way);
+							  const CrdWayBack *way,
+							  const char *relation);
 static Relation open_kept(CrdKeptRows rows);
 static bool lacks(bloom_filter *filter, const char *key);
 static HeapTuple probe(Relation rel, const char *key, SysScanDesc *scan);
@@ -60,35 +61,58 @@ crd_keepsake_read(bool up)
 	Oid			owner = crd_extension_owner();
 	CrdRows    *rows;
 
-	rows = crd_fetch(owner, "SELECT step, name, type, not_null, statement, keys, condition, nulls_distinct, direction, seq"
-					 " FROM connections_redesign.kept_ddl ORDER BY step, seq", 0);
+	/* what a partition had that is gone cannot come back, and need not */
+	rows = crd_fetch(owner, "WITH tables AS ("
+					 " SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+					 " WHERE n.nspname = 'connections' AND c.relname IN ('connections', 'available_connections')), "
+					 "tree AS ("
+					 " SELECT c.oid::regclass::text AS relation, quote_ident(n.nspname) AS schema, c.relkind = 'p' AS partitioned"
+					 " FROM (SELECT oid FROM tables UNION SELECT p.relid FROM tables CROSS JOIN pg_partition_tree(oid) p) t"
+					 " JOIN pg_class c ON c.oid = t.oid JOIN pg_namespace n ON n.oid = c.relnamespace) "
+					 "SELECT step, direction <> $1, seq, name, type, not_null, not_null_name, statement, k.relation, schema, partitioned,"
+					 "  of_column, grantor, grantee, keys, condition, nulls_distinct,"
+					 "  (SELECT min(role) FROM unnest(ARRAY[grantor, grantee]) role WHERE role NOT IN (SELECT rolname FROM pg_roles))"
+					 " FROM connections_redesign.kept_ddl k LEFT JOIN tree t ON t.relation = k.relation"
+					 " WHERE k.relation IS NULL OR t.relation IS NOT NULL ORDER BY step, seq", 1,
+					 up ? "up" : "down");
 	for (int i = 0; i < rows->nrows; i++)
 	{
 		const char *const *row = rows->row[i];
 		int			step = atoi(row[0]);
 
 		keepsake->has_ddl[step] = true;
-		if (strcmp(row[8], up ? "down" : "up") != 0)
+		if (!crd_is_true(row[1]))
 			continue;
-		if (row[4] == NULL)
+		if (row[7] == NULL)
 		{
 			CrdKeptColumn *column = palloc(sizeof(CrdKeptColumn));
 
-			column->name = row[1];
-			column->type = row[2];
-			column->not_null = crd_is_true(row[3]);
+			column->name = row[3];
+			column->type = row[4];
+			column->not_null = crd_is_true(row[5]);
+			column->not_null_name = row[6];
 			keepsake->columns[step] = lappend(keepsake->columns[step], column);
 		}
+		else if (row[17])
+			keepsake->lost[step] =
+				lappend(keepsake->lost[step],
+						psprintf("%s, as role \"%s\" does not exist", row[7], row[17]));
 		else
 		{
-			CrdKeptStatement *kept = palloc(sizeof(CrdKeptStatement));
+			CrdKeptStatement *kept = palloc0(sizeof(CrdKeptStatement));
 
-			kept->seq = pg_strtoint32(row[9]);
-			kept->statement = row[4];
-			kept->constraint = row[1];
-			kept->keys = row[5];
-			kept->condition = row[6];
-			kept->nulls_distinct = crd_is_true(row[7]);
+			kept->seq = pg_strtoint32(row[2]);
+			kept->constraint = row[3];
+			kept->statement = row[7];
+			kept->relation = row[8];
+			kept->schema = row[9];
+			kept->partitioned = crd_is_true(row[10]);
+			kept->of_column = crd_is_true(row[11]);
+			kept->grantor = row[12];
+			kept->grantee = row[13];
+			kept->keys = row[14];
+			kept->condition = row[15];
+			kept->nulls_distinct = crd_is_true(row[16]);
 			keepsake->statements[step] = lappend(keepsake->statements[step], kept);
 		}
 	}
@@ -316,7 +340,7 @@ crd_way_back_violations(const CrdSchema *schema, const CrdKeepsake *keepsake,
 						const CrdWayBack *way, const CrdKeptStatement *enforced,
 						bool there_now)
 {
-	char	   *rows = rolled_back_rows(schema, keepsake, way);
+	char	   *rows = rolled_back_rows(schema, keepsake, way, enforced->relation);
 	StringInfoData keys;
 	CrdRows    *found;
 
@@ -376,12 +400,13 @@ crd_value_fits(const CrdSchema *schema, CrdTable table, const char *value,
 }
 
 /*
- * The table as a subquery, as it will be when step 4 is undone: constraints
- * that were kept use the legacy names, those that are there the new ones.
+ * The table, or a partition, as a subquery, as it will be when step 4 is undone:
+ * constraints that were kept use the legacy names, those that are there the new
+ * ones.
  */
 static char *
 rolled_back_rows(const CrdSchema *schema, const CrdKeepsake *keepsake,
-				 const CrdWayBack *way)
+				 const CrdWayBack *way, const char *relation)
 {
 	const CrdKeptColumn *provider = crd_kept_column(keepsake, 4, "provider");
 	const CrdKeptColumn *type = crd_kept_column(keepsake, 4, "type");
@@ -393,10 +418,10 @@ rolled_back_rows(const CrdSchema *schema, const CrdKeepsake *keepsake,
 					   " AND attname NOT IN ('label', 'config', 'provider', 'type')", 1,
 					   psprintf("%u", schema->relation[CRD_CONNECTIONS].relid));
 	return psprintf("SELECT %s, %s AS label, %s AS name, %s AS config,"
-					" (%s)::%s AS provider, (%s)::%s AS type FROM connections.connections",
+					" (%s)::%s AS provider, (%s)::%s AS type FROM %s connections",
 					others->row[0][0], way->label, way->label, way->config,
 					way->provider, provider ? provider->type : "text",
-					way->type, type ? type->type : "text");
+					way->type, type ? type->type : "text", relation);
 }
 
 

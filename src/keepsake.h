@@ -21,6 +21,7 @@ typedef struct CrdKeptColumn
 	const char *name;
 	const char *type;			/* with modifier and collation */
 	bool		not_null;
+	const char *not_null_name;	/* of the constraint, from 18 on */
 } CrdKeptColumn;
 
 /* A row of the catalog as it was when step 1 was undone */
@@ -47,6 +48,9 @@ typedef struct CrdKeepsake
 	List	   *columns[CRD_LAST_STEP + 1]; /* of CrdKeptColumn */
 	List	   *statements[CRD_LAST_STEP + 1];	/* of CrdKeptStatement, by seq */
 	bool		has_ddl[CRD_LAST_STEP + 1]; /* either way */
+	List	   *lost[CRD_LAST_STEP + 1];	/* of char *: statements that need
+											 * what is not there any more, and
+											 * why */
 
 	List	   *rows;			/* of CrdKeptRow */
 	List	   *types;			/* of CrdKeptType */

@@ -245,8 +245,7 @@ begin(Online *online, bool one_step)
 				 errhint("Set it to 0, or grant pg_read_all_stats to the role.")));
 	findings = findings_of(online, schema);
 	crd_checks_enforce(findings, schema->version == online->target ? CRD_CHECK_SCHEMA : CRD_CHECK_DATA);
-	if (findings->way_back_counts)
-		online->warnings = crd_way_back_warnings(findings->way_back_counts);
+	online->warnings = crd_plan_warnings(findings);
 	online->run = crd_ledger_begin_run("online");
 	online->noticed_at = GetCurrentTimestamp();
 	crd_commit();

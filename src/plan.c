@@ -101,6 +101,7 @@ crd_plan(CrdFindings *findings)
 					 analyze_new_columns(&planner) ?
 					 psprintf(" (%s)", planner.filled.data) : "");
 	planner.plan->actions = crd_plan_collect(&planner, from < to);
+	planner.plan->warnings = crd_plan_warnings(findings);
 
 	/* the validation of the foreign key reads both tables */
 	for (CrdTable table = 0; table < CRD_NTABLES; table++)
@@ -190,8 +191,10 @@ step1_up(CrdPlanner *planner)
 	fill(planner, CRD_CATALOG, "auth_type",
 		 crd_plan_kept_type(planner, "auth_type"),
 		 psprintf("CASE id%s END", auth_type.data));
-	crd_plan_alter(planner, CRD_CATALOG, "slug and auth_type are required",
-				   "ALTER COLUMN slug SET NOT NULL, ALTER COLUMN auth_type SET NOT NULL");
+	crd_plan_set_not_null(planner, CRD_CATALOG, "slug", "slug");
+	crd_plan_set_not_null(planner, CRD_CATALOG, "auth_type", "auth_type");
+	if (planner->keepsake->columns[1] && crd_plan_kept_not_null(planner, "display_name"))
+		crd_plan_set_not_null(planner, CRD_CATALOG, "display_name", "display_name");
 	crd_plan_alter(planner, CRD_CATALOG, "drop name", "DROP COLUMN name");
 	crd_plan_add(planner, CRD_FINISH, CRD_RUN, CRD_CATALOG, AccessExclusiveLock,
 				 "slug identifies an entry",
@@ -228,7 +231,7 @@ step1_down(CrdPlanner *planner)
 	fill(planner, CRD_CATALOG, "name", crd_plan_kept_type(planner, "name"),
 		 "slug::text");
 	if (crd_plan_kept_not_null(planner, "name"))
-		crd_plan_alter(planner, CRD_CATALOG, "name is required", "ALTER COLUMN name SET NOT NULL");
+		crd_plan_set_not_null(planner, CRD_CATALOG, "name", "name");
 	crd_plan_alter(planner, CRD_CATALOG, "drop slug, display_name and auth_type",
 				   "DROP COLUMN slug, DROP COLUMN display_name, DROP COLUMN auth_type");
 	if (planner->keepsake->columns[1] == NIL)
@@ -410,14 +413,11 @@ step4_down(CrdPlanner *planner)
 	fill(planner, CRD_CONNECTIONS, "type",
 		 crd_plan_kept_type(planner, "type"), way->type);
 	if (crd_plan_kept_not_null(planner, "provider"))
-		crd_plan_alter(planner, CRD_CONNECTIONS, "provider is required",
-					   "ALTER COLUMN provider SET NOT NULL");
+		crd_plan_set_not_null(planner, CRD_CONNECTIONS, "provider", "provider");
 	if (crd_plan_kept_not_null(planner, "type"))
-		crd_plan_alter(planner, CRD_CONNECTIONS, "type is required",
-					   "ALTER COLUMN type SET NOT NULL");
+		crd_plan_set_not_null(planner, CRD_CONNECTIONS, "type", "type");
 	if (crd_plan_kept_not_null(planner, "name"))
-		crd_plan_alter(planner, CRD_CONNECTIONS, "name is required",
-					   "ALTER COLUMN label SET NOT NULL");
+		crd_plan_set_not_null(planner, CRD_CONNECTIONS, "name", "label");
 	crd_plan_add(planner, CRD_FINISH, CRD_RUN, CRD_CONNECTIONS, AccessExclusiveLock,
 				 "label becomes name",
 				 "ALTER TABLE connections.connections RENAME COLUMN label TO name");
@@ -427,15 +427,27 @@ step4_down(CrdPlanner *planner)
 	crd_plan_forget(planner, CRD_FINISH, "kept_ddl", keepsake->has_ddl[4]);
 	crd_plan_forget(planner, CRD_FINISH, "kept_type_dictionary", keepsake->types != NIL);
 	crd_plan_forget(planner, CRD_FINISH, "kept_type_exception", keepsake->has_exceptions);
-
-	planner->plan->warnings = crd_way_back_warnings(counts);
 }
 
 List *
-crd_way_back_warnings(const CrdWayBackCounts *counts)
+crd_plan_warnings(const CrdFindings *findings)
 {
+	const CrdWayBackCounts *counts = findings->way_back_counts;
 	List	   *warnings = NIL;
 
+	for (int step = 1; step <= CRD_LAST_STEP; step++)
+	{
+		ListCell   *lc;
+
+		if (!crd_findings_cross(findings, step))
+			continue;
+		foreach(lc, findings->keepsake->lost[step])
+			warnings = lappend(warnings,
+							   psprintf("what went with a column did not come back: %s",
+										(char *) lfirst(lc)));
+	}
+	if (counts == NULL)
+		return warnings;
 	if (counts->config_changes > 0)
 		warnings =
 			lappend(warnings,
@@ -521,9 +533,8 @@ replay(CrdPlanner *planner, CrdTable table)
 	ListCell   *lc;
 
 	foreach(lc, planner->keepsake->statements[planner->step])
-		crd_plan_add(planner, CRD_FINISH, CRD_RUN, table, AccessExclusiveLock,
-					 "bring back what went with the column", "%s",
-					 ((CrdKeptStatement *) lfirst(lc))->statement);
+		crd_plan_restore(planner, CRD_FINISH, table, AccessExclusiveLock, lfirst(lc),
+						 ((CrdKeptStatement *) lfirst(lc))->statement);
 }
 
 static void

@@ -40,6 +40,7 @@ typedef struct CrdAction
 	const char *statement;
 	LOCKMODE	lock_mode;		/* on the table */
 	const char *purpose;
+	const char *role;			/* to run it, or NULL for the owner */
 
 	/* of a walk */
 	CrdFill		fill;
@@ -111,7 +112,10 @@ extern CrdPlan *crd_plan_online(CrdFindings *findings);
  */
 extern List *crd_plan_settle(CrdFindings *findings);
 
-/* What to say of the rows that an undone step 4 has changed: List of char *. */
-extern List *crd_way_back_warnings(const CrdWayBackCounts *counts);
+/*
+ * What to say when the plan has been executed, of the rows that an undone step 4
+ * has changed and of what could not come back: List of char *.
+ */
+extern List *crd_plan_warnings(const CrdFindings *findings);
 
 #endif							/* CRD_PLAN_H */

@@ -25,6 +25,15 @@
 #include "planner.h"
 #include "sql.h"
 
+/* A foreign key of connections, its name and definition as DDL spells them */
+typedef struct ForeignKey
+{
+	const char *name;
+	const char *definition;
+	const char *purpose;
+	bool		to_catalog;
+}			ForeignKey;
+
 static void plan_unfinished(CrdPlanner *planner);
 static void undo(CrdPlanner *planner);
 static void undo_on_partitions(CrdPlanner *planner);
@@ -39,12 +48,18 @@ static void drop_not_null_check(CrdPlanner *planner, CrdPart part, bool there,
 								const char *purpose);
 static void validate(CrdPlanner *planner, const char *constraint,
 					 const char *phase);
+static void validate_one(CrdPlanner *planner, const char *table,
+						 const char *constraint, const char *phase);
 static void make_index(CrdPlanner *planner);
 static void make_foreign_key(CrdPlanner *planner);
 static void add_foreign_key(CrdPlanner *planner, const char *table,
-							const char *name, const char *definition,
-							const char *not_valid);
+							const ForeignKey * key, const char *not_valid);
+static void add_foreign_keys(CrdPlanner *planner, const CrdRows *partitions,
+							 ForeignKey * key);
 static void restore_later(CrdPlanner *planner);
+static void restore_foreign_keys(CrdPlanner *planner,
+								 const CrdKeptStatement *kept,
+								 const CrdRestoring *restoring);
 static bool comes_with_exchange(const CrdKeptStatement *kept,
 								const CrdRestoring *restoring);
 static void restore(CrdPlanner *planner, const CrdKeptStatement *kept,
@@ -306,7 +321,7 @@ crd_step3_up_online(CrdPlanner *planner)
 			end_phase(planner, "not_null");
 		}
 		if (!schema->not_null_check_validated)
-			validate(planner, CRD_NOT_NULL_CHECK, "validate_not_null");
+			validate(planner, quote_identifier(CRD_NOT_NULL_CHECK), "validate_not_null");
 		crd_plan_alter(planner, CRD_CONNECTIONS, "available_connection_id is required",
 					   "ALTER COLUMN available_connection_id SET NOT NULL");
 		drop_not_null_check(planner, CRD_FINISH, true, "it has proven NOT NULL without a scan");
@@ -449,14 +464,14 @@ crd_step4_down_online(CrdPlanner *planner)
 						   quote_identifier(CRD_NOT_NULL_CHECK), required.data);
 		end_phase(planner, "not_null");
 		if (!schema->not_null_check_validated)
-			validate(planner, CRD_NOT_NULL_CHECK, "validate_not_null");
+			validate(planner, quote_identifier(CRD_NOT_NULL_CHECK), "validate_not_null");
 		for (int i = 0; i < lengthof(columns); i++)
 			if (crd_plan_kept_not_null(planner, schema->column[columns[i]].name))
 			{
-				const char *name = columns[i] == CRD_NAME ? "label" : schema->column[columns[i]].name;
+				const char *name = schema->column[columns[i]].name;
 
-				crd_plan_alter(planner, CRD_CONNECTIONS, psprintf("%s is required", name),
-							   "ALTER COLUMN %s SET NOT NULL", name);
+				crd_plan_set_not_null(planner, CRD_CONNECTIONS, name,
+									  columns[i] == CRD_NAME ? "label" : name);
 			}
 		drop_not_null_check(planner, CRD_FINISH, true, "it has proven NOT NULL without a scan");
 	}
@@ -473,7 +488,7 @@ crd_step4_down_online(CrdPlanner *planner)
 	foreach(lc, keepsake->statements[4])
 	{
 		const CrdKeptStatement *kept = lfirst(lc);
-		CrdRestoring restoring = crd_restoring(kept, is_partitioned(planner));
+		CrdRestoring restoring = crd_restoring(kept);
 
 		if (comes_with_exchange(kept, &restoring))
 			restore(planner, kept, restoring.first, AccessExclusiveLock, restoring.second);
@@ -549,7 +564,11 @@ drop_not_null_check(CrdPlanner *planner, CrdPart part, bool there,
 					 quote_identifier(CRD_NOT_NULL_CHECK));
 }
 
-/* Partitions first, one by one: then the partitioned table has nothing to scan. */
+/*
+ * Names of constraints, here and below, are as DDL spells them.
+ *
+ * Partitions first, one by one: then the partitioned table has nothing to scan.
+ */
 static void
 validate(CrdPlanner *planner, const char *constraint, const char *phase)
 {
@@ -557,20 +576,21 @@ validate(CrdPlanner *planner, const char *constraint, const char *phase)
 
 	rows = crd_fetch(CRD_CALLER,
 					 "SELECT t.relid::regclass::text FROM pg_partition_tree($1::oid) t"
-					 " LEFT JOIN pg_constraint c ON c.conrelid = t.relid AND c.conname = $2"
+					 " LEFT JOIN pg_constraint c ON c.conrelid = t.relid AND quote_ident(c.conname) = $2"
 					 " WHERE t.isleaf AND t.level > 0 AND c.convalidated IS NOT TRUE ORDER BY t.relid", 2,
 					 psprintf("%u", planner->schema->relation[CRD_CONNECTIONS].relid), constraint);
 	for (int i = 0; i < rows->nrows; i++)
-	{
-		crd_plan_add(planner, CRD_PREPARE, CRD_RUN, CRD_CONNECTIONS, ShareUpdateExclusiveLock,
-					 "check the rows that are there", "ALTER TABLE %s VALIDATE CONSTRAINT %s",
-					 rows->row[i][0], quote_identifier(constraint));
-		end_phase(planner, phase);
-	}
+		validate_one(planner, rows->row[i][0], constraint, phase);
+	validate_one(planner, "connections.connections", constraint, phase);
+}
+
+static void
+validate_one(CrdPlanner *planner, const char *table, const char *constraint,
+			 const char *phase)
+{
 	crd_plan_add(planner, CRD_PREPARE, CRD_RUN, CRD_CONNECTIONS, ShareUpdateExclusiveLock,
-				 "check the rows that are there",
-				 "ALTER TABLE connections.connections VALIDATE CONSTRAINT %s",
-				 quote_identifier(constraint));
+				 "check the rows that are there", "ALTER TABLE %s VALIDATE CONSTRAINT %s",
+				 table, constraint);
 	end_phase(planner, phase);
 }
 
@@ -667,20 +687,24 @@ static void
 make_foreign_key(CrdPlanner *planner)
 {
 	const CrdSchema *schema = planner->schema;
-	const char *definition = "FOREIGN KEY (available_connection_id)"
-	" REFERENCES connections.available_connections (id) ON DELETE RESTRICT";
-	const char *name = schema->catalog_fk_to_validate ? schema->catalog_fk_name :
-	ChooseConstraintName("connections", "available_connection_id", "fkey",
-						 get_rel_namespace(schema->relation[CRD_CONNECTIONS].relid), NIL);
+	ForeignKey	key = {
+		.definition = "FOREIGN KEY (available_connection_id)"
+		" REFERENCES connections.available_connections (id) ON DELETE RESTRICT",
+		.purpose = "every connection is of an available kind, and no kind in use can be deleted",
+		.to_catalog = true
+	};
 
 	if (schema->catalog_fk_restricts)
 		return;
+	key.name = quote_identifier(schema->catalog_fk_to_validate ? schema->catalog_fk_name :
+								ChooseConstraintName("connections", "available_connection_id", "fkey",
+													 get_rel_namespace(schema->relation[CRD_CONNECTIONS].relid), NIL));
 	if (is_partitioned(planner))
 	{
 		CrdRows    *rows;
 
 		rows = crd_fetch(CRD_CALLER,
-						 "SELECT t.relid::regclass, c.conname, c.convalidated FROM pg_partition_tree($1::oid) t"
+						 "SELECT t.relid::regclass, quote_ident(c.conname), c.convalidated FROM pg_partition_tree($1::oid) t"
 						 " LEFT JOIN pg_attribute a ON a.attrelid = t.relid AND a.attname = 'available_connection_id'"
 						 " LEFT JOIN LATERAL (SELECT f.conname, f.convalidated FROM pg_constraint f"
 						 "  WHERE f.contype = 'f' AND f.conrelid = t.relid AND f.confrelid = $2::oid"
@@ -691,40 +715,48 @@ make_foreign_key(CrdPlanner *planner)
 		/* all have the same name, also those that are there already */
 		for (int i = 0; i < rows->nrows; i++)
 			if (rows->row[i][1])
-				name = rows->row[i][1];
-		for (int i = 0; i < rows->nrows; i++)
-		{
-			const char *const *row = rows->row[i];
-
-			if (crd_is_true(row[2]))
-				continue;
-			if (row[1] == NULL)
-				add_foreign_key(planner, row[0], name, definition, " NOT VALID");
-			crd_plan_add(planner, CRD_PREPARE, CRD_RUN, CRD_CONNECTIONS, ShareUpdateExclusiveLock,
-						 "check the rows that are there", "ALTER TABLE %s VALIDATE CONSTRAINT %s",
-						 row[0], quote_identifier(row[1] ? row[1] : name));
-			end_phase(planner, "validate_foreign_key");
-		}
-		add_foreign_key(planner, "connections.connections", name, definition, "");
+				key.name = rows->row[i][1];
+		add_foreign_keys(planner, rows, &key);
+		add_foreign_key(planner, "connections.connections", &key, "");
 		return;
 	}
 	if (!schema->catalog_fk_to_validate)
-		add_foreign_key(planner, "connections.connections", name, definition, " NOT VALID");
-	validate(planner, name, "validate_foreign_key");
+		add_foreign_key(planner, "connections.connections", &key, " NOT VALID");
+	validate(planner, key.name, "validate_foreign_key");
 }
 
 static void
-add_foreign_key(CrdPlanner *planner, const char *table, const char *name,
-				const char *definition, const char *not_valid)
+add_foreign_key(CrdPlanner *planner, const char *table, const ForeignKey * key,
+				const char *not_valid)
 {
-	crd_plan_add(planner, CRD_PREPARE, CRD_RUN, CRD_CATALOG, ShareRowExclusiveLock,
-				 "the foreign key will watch this table, too",
-				 "LOCK TABLE connections.available_connections IN SHARE ROW EXCLUSIVE MODE");
+	if (key->to_catalog)
+		crd_plan_add(planner, CRD_PREPARE, CRD_RUN, CRD_CATALOG, ShareRowExclusiveLock,
+					 "the foreign key will watch this table, too",
+					 "LOCK TABLE connections.available_connections IN SHARE ROW EXCLUSIVE MODE");
 	crd_plan_add(planner, CRD_PREPARE, CRD_RUN, CRD_CONNECTIONS, ShareRowExclusiveLock,
-				 "every connection is of an available kind, and no kind in use can be deleted",
-				 "ALTER TABLE %s ADD CONSTRAINT %s %s%s", table,
-				 quote_identifier(name), definition, not_valid);
+				 key->purpose, "ALTER TABLE %s ADD CONSTRAINT %s %s%s", table,
+				 key->name, key->definition, not_valid);
 	end_phase(planner, "foreign_key");
+}
+
+/*
+ * The foreign keys of partitions, before the one of the partitioned table: a row
+ * for each, with the name of its own and whether that is valid.
+ */
+static void
+add_foreign_keys(CrdPlanner *planner, const CrdRows *partitions,
+				 ForeignKey * key)
+{
+	for (int i = 0; i < partitions->nrows; i++)
+	{
+		const char *const *row = partitions->row[i];
+
+		if (crd_is_true(row[2]))
+			continue;
+		if (row[1] == NULL)
+			add_foreign_key(planner, row[0], key, " NOT VALID");
+		validate_one(planner, row[0], row[1] ? row[1] : key->name, "validate_foreign_key");
+	}
 }
 
 /*
@@ -744,7 +776,7 @@ restore_later(CrdPlanner *planner)
 
 		if (planner->online)
 		{
-			restoring = crd_restoring(kept, is_partitioned(planner));
+			restoring = crd_restoring(kept);
 			first = !(crd_has_column(planner->schema, CRD_LABEL) &&
 					  comes_with_exchange(kept, &restoring));
 		}
@@ -764,15 +796,37 @@ restore_later(CrdPlanner *planner)
 			is_back(planner, kept, restoring.second);
 		}
 		else if (first)
-			restore(planner, kept, restoring.first,
-					strstr(restoring.first, " VALIDATE CONSTRAINT ") ?
-					ShareUpdateExclusiveLock : AccessExclusiveLock, restoring.second);
+		{
+			if (restoring.foreign_key)
+				restore_foreign_keys(planner, kept, &restoring);
+			restore(planner, kept, restoring.first, restoring.lock_mode, restoring.second);
+		}
 		end_phase(planner, "restore");
 		if (restoring.second)
 			restore(planner, kept, restoring.second, restoring.second_scans ?
 					ShareUpdateExclusiveLock : AccessExclusiveLock, NULL);
 		end_phase(planner, "restore");
 	}
+}
+
+/* What the partitions need of a foreign key before the partitioned table. */
+static void
+restore_foreign_keys(CrdPlanner *planner, const CrdKeptStatement *kept,
+					 const CrdRestoring *restoring)
+{
+	ForeignKey	key = {
+		.name = restoring->foreign_key,
+		.definition = restoring->definition,
+		.purpose = "bring back what went with the column",
+	};
+
+	add_foreign_keys(planner,
+					 crd_fetch(CRD_CALLER,
+							   "SELECT t.relid::regclass, quote_ident(c.conname), c.convalidated FROM pg_partition_tree($1::regclass) t"
+							   " LEFT JOIN pg_constraint c ON c.conrelid = t.relid AND quote_ident(c.conname) = $2"
+							   " WHERE t.isleaf ORDER BY t.relid", 2,
+							   kept->relation, key.name),
+					 &key);
 }
 
 /*
@@ -782,7 +836,7 @@ restore_later(CrdPlanner *planner)
 static bool
 comes_with_exchange(const CrdKeptStatement *kept, const CrdRestoring *restoring)
 {
-	return restoring->of_column ||
+	return kept->of_column ||
 		(restoring->second_scans && kept->condition != NULL);
 }
 
@@ -791,8 +845,7 @@ static void
 restore(CrdPlanner *planner, const CrdKeptStatement *kept,
 		const char *statement, LOCKMODE lock_mode, const char *next)
 {
-	crd_plan_add(planner, CRD_FINISH, CRD_RUN, CRD_CONNECTIONS, lock_mode,
-				 "bring back what went with the column", "%s", statement);
+	crd_plan_restore(planner, CRD_FINISH, CRD_CONNECTIONS, lock_mode, kept, statement);
 	is_back(planner, kept, next);
 }
 

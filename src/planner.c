@@ -104,6 +104,15 @@ crd_plan_add(CrdPlanner *planner, CrdPart part, CrdActionKind kind, CrdTable tab
 }
 
 void
+crd_plan_restore(CrdPlanner *planner, CrdPart part, CrdTable table,
+				 LOCKMODE lock_mode, const CrdKeptStatement *kept,
+				 const char *statement)
+{
+	crd_plan_add(planner, part, CRD_RUN, table, lock_mode,
+				 "bring back what went with the column", "%s", statement)->role = kept->grantor;
+}
+
+void
 crd_plan_alter(CrdPlanner *planner, CrdTable table, const char *purpose,
 			   const char *format,...)
 {
@@ -150,21 +159,32 @@ crd_plan_keep_columns(CrdPlanner *planner, bool up)
 	/* name is not dropped but renamed; only its NOT NULL goes */
 	if (planner->step == 4)
 		keep_column(planner, &values, up, ++seq, CRD_NAME);
+	crd_plan_add(planner, CRD_KEEP, CRD_RUN_IN_LEDGER, table,
+				 RowExclusiveLock, "keep what the dropped columns were, for the way back",
+				 "INSERT INTO connections_redesign.kept_ddl"
+				 " (step, direction, seq, name, type, not_null, not_null_name) VALUES %s",
+				 values.data);
+
+	resetStringInfo(&values);
 	foreach(lc, crd_kept_statements(schema, columns, ncolumns))
 	{
 		CrdKeptStatement *kept = lfirst(lc);
 
-		appendStringInfo(&values, ", (%d, %s, %d, %s, NULL, NULL, %s, %s, %s, %s)",
-						 planner->step, up ? "'up'" : "'down'", ++seq, crd_literal(kept->constraint),
-						 crd_literal(kept->statement), crd_literal(kept->keys),
+		appendStringInfo(&values, "%s(%d, %s, %d, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+						 values.len ? ", " : "", planner->step, up ? "'up'" : "'down'", ++seq,
+						 crd_literal(kept->statement), crd_literal(kept->relation),
+						 kept->of_column ? "true" : "false",
+						 crd_literal(kept->grantor), crd_literal(kept->grantee),
+						 crd_literal(kept->constraint), crd_literal(kept->keys),
 						 crd_literal(kept->condition),
 						 kept->nulls_distinct ? "true" : "false");
 	}
-	crd_plan_add(planner, CRD_KEEP, CRD_RUN_IN_LEDGER, table,
-				 RowExclusiveLock, "keep what the dropped columns were, for the way back",
-				 "INSERT INTO connections_redesign.kept_ddl"
-				 " (step, direction, seq, name, type, not_null, statement, keys, condition, nulls_distinct) VALUES %s",
-				 values.data);
+	if (values.len)
+		crd_plan_add(planner, CRD_KEEP, CRD_RUN_IN_LEDGER, table,
+					 RowExclusiveLock, "keep what goes with them",
+					 "INSERT INTO connections_redesign.kept_ddl (step, direction, seq, statement, relation,"
+					 " of_column, grantor, grantee, name, keys, condition, nulls_distinct) VALUES %s",
+					 values.data);
 }
 
 /* NOT NULL on available_connection_id is step 3's, which is undone before. */
@@ -173,12 +193,14 @@ keep_column(CrdPlanner *planner, StringInfo values, bool up, int seq,
 			CrdColumnId id)
 {
 	const CrdColumn *column = &planner->schema->column[id];
+	bool		not_null = column->not_null && id != CRD_AVAILABLE_CONNECTION_ID;
 
-	appendStringInfo(values, "%s(%d, %s, %d, %s, %s, %s, NULL, NULL, NULL, true)",
+	appendStringInfo(values, "%s(%d, %s, %d, %s, %s, %s, %s)",
 					 values->len ? ", " : "", planner->step,
 					 up ? "'up'" : "'down'", seq,
 					 crd_literal(column->name), crd_literal(column->type),
-					 column->not_null && id != CRD_AVAILABLE_CONNECTION_ID ? "true" : "false");
+					 not_null ? "true" : "false",
+					 crd_literal(not_null ? column->not_null_name : NULL));
 }
 
 void
@@ -285,6 +307,21 @@ crd_plan_kept_type(CrdPlanner *planner, const char *column)
 												column);
 
 	return kept ? kept->type : "text";
+}
+
+void
+crd_plan_set_not_null(CrdPlanner *planner, CrdTable table, const char *column,
+					  const char *now)
+{
+	const CrdKeptColumn *kept = crd_kept_column(planner->keepsake, planner->step,
+												column);
+	const char *purpose = psprintf("%s is required", now);
+
+	if (kept && kept->not_null_name)
+		crd_plan_alter(planner, table, purpose, "ADD CONSTRAINT %s NOT NULL %s",
+					   quote_identifier(kept->not_null_name), now);
+	else
+		crd_plan_alter(planner, table, purpose, "ALTER COLUMN %s SET NOT NULL", now);
 }
 
 /* A column that others dropped is taken to have been NOT NULL. */

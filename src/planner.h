@@ -60,6 +60,11 @@ extern void crd_plan_alter(CrdPlanner *planner, CrdTable table,
 						   const char *purpose,
 						   const char *format,...) pg_attribute_printf(4, 5);
 
+/* Add the statement, of a kept one, that brings something back. */
+extern void crd_plan_restore(CrdPlanner *planner, CrdPart part, CrdTable table,
+							 LOCKMODE lock_mode, const CrdKeptStatement *kept,
+							 const char *statement);
+
 /*
  * All actions that have been added, in order: forward the catalog's come first,
  * back they come last.
@@ -102,6 +107,13 @@ extern const char *crd_plan_kept_type(CrdPlanner *planner, const char *column);
 
 /* Whether a column was NOT NULL, as it is where nothing is known. */
 extern bool crd_plan_kept_not_null(CrdPlanner *planner, const char *column);
+
+/*
+ * Make a column NOT NULL, which goes by another name now, by the constraint that
+ * it had where that has a name.
+ */
+extern void crd_plan_set_not_null(CrdPlanner *planner, CrdTable table,
+								  const char *column, const char *now);
 
 /* The online form of the steps: phases, not actions. */
 extern void crd_step1_up_online(CrdPlanner *planner);

@@ -256,7 +256,9 @@ read_columns(CrdSchema *schema, CrdTable table)
 					 "  AND (a.attnum = ANY (p.partattrs::int2[]) OR EXISTS (SELECT FROM pg_depend d"
 					 "   WHERE d.classid = 'pg_class'::regclass AND d.objid = a.attrelid AND d.objsubid = a.attnum"
 					 "   AND d.refclassid = 'pg_class'::regclass AND d.refobjid = a.attrelid AND d.refobjsubid = 0"
-					 "   AND d.deptype = 'i')))"
+					 "   AND d.deptype = 'i'))),"
+					 " (SELECT conname FROM pg_constraint n WHERE n.contype = 'n'"
+					 "  AND n.conrelid = a.attrelid AND n.conkey = ARRAY[a.attnum])"
 					 " FROM pg_attribute a"
 					 " JOIN base b ON b.attnum = a.attnum"
 					 " JOIN pg_type t ON t.oid = b.typid AND t.typtype <> 'd'"
@@ -277,6 +279,7 @@ read_columns(CrdSchema *schema, CrdTable table)
 			column->not_null = crd_is_true(rows->row[i][4]);
 			column->is_computed = crd_is_true(rows->row[i][5]);
 			column->is_partition_key = crd_is_true(rows->row[i][6]);
+			column->not_null_name = rows->row[i][7];
 		}
 }
 

@@ -91,6 +91,7 @@ typedef struct CrdColumn
 	const char *type;			/* with modifier and collation, as DDL spells
 								 * it */
 	bool		not_null;
+	const char *not_null_name;	/* of the constraint, from 18 on */
 	bool		is_computed;	/* generated, or an identity */
 	bool		is_partition_key;
 } CrdColumn;
