@@ -168,6 +168,11 @@
 	"  FROM columns c LEFT JOIN pg_attrdef d ON d.adrelid = c.relid AND d.adnum = c.attnum" \
 	"  LEFT JOIN columns p ON p.relid = c.parent AND p.attname = c.attname LEFT JOIN pg_attrdef e ON e.adrelid = p.relid AND e.adnum = p.attnum" \
 	"  WHERE pg_get_expr(d.adbin, d.adrelid) IS DISTINCT FROM pg_get_expr(e.adbin, e.adrelid)" \
+	" UNION ALL SELECT c.relid, c.level, c.rel, c.attnum, 0, format('ALTER TABLE %s ' || CASE WHEN n.conname IS NULL" \
+	"   THEN 'ALTER COLUMN %I SET NOT NULL' ELSE 'ADD CONSTRAINT %3$I NOT NULL %2$I' END, c.rel, c.attname, n.conname), NULL, NULL, 0" \
+	"  FROM columns c JOIN columns p ON p.relid = c.parent AND p.attname = c.attname" \
+	"  LEFT JOIN pg_constraint n ON n.contype = 'n' AND n.conrelid = c.relid AND n.conkey = ARRAY[c.attnum]" \
+	"  WHERE c.attnotnull AND NOT p.attnotnull" \
 	" UNION ALL SELECT c.relid, c.level, c.rel, c.attnum, 2, format('ALTER TABLE %s ALTER COLUMN %I SET STATISTICS %s', c.rel, c.attname," \
 	"   coalesce(c.attstattarget, -1)), NULL, NULL, 0" \
 	"  FROM columns c LEFT JOIN columns p ON p.relid = c.parent AND p.attname = c.attname" \
