@@ -129,7 +129,7 @@ SELECT * FROM connections_plan(0, online => true);
 SELECT count(*) FROM connections_redesign.history;
 
 -- the plan there
-SELECT step, seq, lock_mode, purpose, left(statement, 100) AS statement FROM connections_plan(4, online => true);
+SELECT step, seq, lock_mode, purpose, left(pg_temp.as_before_18(statement), 100) AS statement FROM connections_plan(4, online => true);
 SELECT target, count(p), coalesce(max(p.seq) = count(p) AND min(p.seq) = 1, true) AS numbered, string_agg(DISTINCT p.step::text, ' ') AS steps
 FROM generate_series(0, 4) target LEFT JOIN LATERAL connections_plan(target, online => true) p ON true GROUP BY 1 ORDER BY 1;
 :differences
@@ -137,9 +137,11 @@ FROM generate_series(0, 4) target LEFT JOIN LATERAL connections_plan(target, onl
 -- settings
 SELECT name, setting, unit, context, vartype, min_val, max_val FROM pg_settings WHERE name LIKE 'connections\_redesign.%' ORDER BY 1;
 SHOW connections_redesign.gate;
+\set VERBOSITY sqlstate
 SET connections_redesign.batch_time = 0;
 SET connections_redesign.progress_interval = 0;
 SET connections_redesign.max_replication_lag = -1;
+\set VERBOSITY default
 SET connections_redesign.no_such_setting = 1;
 
 -- a member of the owner goes through it; what the settings of the session were, they are
@@ -194,7 +196,7 @@ SELECT * FROM connections_plan(4, online => true);
 SELECT check_name, status, found FROM connections_verify() WHERE status <> 'ok' AND check_name <> 'display_names';
 
 -- the plan back
-SELECT step, seq, lock_mode, purpose, left(statement, 100) AS statement FROM connections_plan(0, online => true);
+SELECT step, seq, lock_mode, purpose, left(pg_temp.as_before_18(statement), 100) AS statement FROM connections_plan(0, online => true);
 SELECT target, count(p), coalesce(max(p.seq) = count(p) AND min(p.seq) = 1, true) AS numbered, string_agg(DISTINCT p.step::text, ' ') AS steps
 FROM generate_series(0, 4) target LEFT JOIN LATERAL connections_plan(target, online => true) p ON true GROUP BY 1 ORDER BY 1;
 CALL connections_rollback_online();

@@ -15,10 +15,10 @@ SET client_min_messages = warning;
 
 -- the whole plan there and back
 \pset format unaligned
-SELECT step, seq, lock_mode, statement, purpose FROM connections_plan();
+SELECT step, seq, lock_mode, pg_temp.as_before_18(statement) AS statement, purpose FROM connections_plan();
 BEGIN;
 SELECT connections_migrate();
-SELECT step, seq, lock_mode, statement, purpose FROM connections_plan(0);
+SELECT step, seq, lock_mode, pg_temp.as_before_18(statement) AS statement, purpose FROM connections_plan(0);
 ROLLBACK;
 \pset format aligned
 
