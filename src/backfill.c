@@ -66,7 +66,6 @@
 /* One batch, and what it works with */
 typedef struct Batch
 {
-	const CrdSchema *schema;
 	CrdWalk    *walk;
 	TimestampTz deadline;
 	Relation	rel;
@@ -141,7 +140,7 @@ crd_walk_batch(const CrdSchema *schema, CrdWalk *walk)
 		query_batch(schema, walk);
 	else
 	{
-		Batch		batch = {.schema = schema,.walk = walk};
+		Batch		batch = {.walk = walk};
 
 		crd_call(crd_owner(schema, CRD_CONNECTIONS), fill_batch, &batch);
 		if (walk->filler)

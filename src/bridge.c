@@ -90,9 +90,9 @@ struct CrdFiller
 	Column		provider;
 	Column		type;
 	Column		label;
+	Column		id;
 	int			config;
 	Oid			config_type;
-	int			id;
 	int16		id_length;
 	bool		id_by_value;
 
@@ -277,7 +277,7 @@ crd_keep_type(PG_FUNCTION_ARGS)
 
 		key = key_text(filler, new, desc);
 		values[0] = key;
-		values[1] = SPI_getvalue(new, desc, filler->id);
+		values[1] = column_text(&filler->id, new, desc);
 		values[2] = column_text(&filler->type, new, desc);
 		crd_keep_exceptions(&rows, NULL);
 	}
@@ -347,7 +347,7 @@ crd_filler_wants(CrdFiller *filler, HeapTuple tuple, TupleDesc desc)
 	switch (filler->fill)
 	{
 		case CRD_FILL_ID:
-			return heap_attisnull(tuple, filler->id, desc);
+			return heap_attisnull(tuple, filler->id.attnum, desc);
 		case CRD_FILL_LEGACY:
 			return heap_attisnull(tuple, filler->provider.attnum, desc) ||
 				(filler->label.attnum > 0 && heap_attisnull(tuple, filler->label.attnum, desc));
@@ -427,17 +427,17 @@ open_filler(Relation rel, const Trigger *trigger, CrdFill fill,
 	filler->config = SPI_fnumber(desc, "config");
 	if (filler->config > 0)
 		filler->config_type = getBaseType(SPI_gettypeid(desc, filler->config));
-	filler->id = SPI_fnumber(desc, "available_connection_id");
+	open_column(&filler->id, desc, SPI_fnumber(desc, "available_connection_id"));
 	if (fill != CRD_FILL_ID)
 		open_key(filler, rel);
 
-	filler->usable = filler->id > 0 && (fill == CRD_FILL_ID || is_connections(rel)) &&
+	filler->usable = filler->id.attnum > 0 && (fill == CRD_FILL_ID || is_connections(rel)) &&
 		(filler->config_type == JSONOID || filler->config_type == JSONBOID) &&
 		(filler->provider.attnum > 0 || fill == CRD_KEEP_TYPE) &&
 		(fill == CRD_FILL_ID || (filler->type.attnum > 0 && filler->nkeys > 0));
 	if (trigger && filler->usable)
 	{
-		Oid			type = SPI_gettypeid(desc, filler->id);
+		Oid			type = SPI_gettypeid(desc, filler->id.attnum);
 		int			nentries = Max(trigger->tgnargs - skip, 0) / width;
 		Oid			input;
 		Oid			ioparam;
@@ -470,7 +470,7 @@ open_filler(Relation rel, const Trigger *trigger, CrdFill fill,
 				kept_type = args[width - 1];
 			}
 			entry->id = OidInputFunctionCall(input, unconstify(char *, entry->id_text), ioparam,
-											 TupleDescAttr(desc, filler->id - 1)->atttypmod);
+											 TupleDescAttr(desc, filler->id.attnum - 1)->atttypmod);
 			entry->capability = capability[0] ? pstrdup(capability) : NULL;
 			entry->type = kept_type[0] ? pstrdup(kept_type + 1) : NULL;
 		}
@@ -637,7 +637,7 @@ static const Entry *
 entry_of_id(CrdFiller *filler, HeapTuple tuple, TupleDesc desc)
 {
 	bool		isnull;
-	Datum		id = heap_getattr(tuple, filler->id, desc, &isnull);
+	Datum		id = heap_getattr(tuple, filler->id.attnum, desc, &isnull);
 
 	for (int i = 0; !isnull && i < filler->nentries; i++)
 		if (datum_image_eq(filler->entries[i].id, id, filler->id_by_value,
@@ -652,8 +652,8 @@ same_id(CrdFiller *filler, HeapTuple a, HeapTuple b, TupleDesc desc)
 {
 	bool		a_isnull;
 	bool		b_isnull;
-	Datum		a_id = heap_getattr(a, filler->id, desc, &a_isnull);
-	Datum		b_id = heap_getattr(b, filler->id, desc, &b_isnull);
+	Datum		a_id = heap_getattr(a, filler->id.attnum, desc, &a_isnull);
+	Datum		b_id = heap_getattr(b, filler->id.attnum, desc, &b_isnull);
 
 	return a_isnull == b_isnull &&
 		(a_isnull || datum_image_eq(a_id, b_id, filler->id_by_value, filler->id_length));
@@ -667,7 +667,7 @@ fill_id(CrdFiller *filler, HeapTuple tuple, HeapTuple old, TupleDesc desc)
 	bool		isnull;
 	Datum		id;
 
-	(void) heap_getattr(tuple, filler->id, desc, &isnull);
+	(void) heap_getattr(tuple, filler->id.attnum, desc, &isnull);
 	if (!isnull && (old == NULL || !same_id(filler, old, tuple, desc)))
 		return NULL;
 	entry = entry_of_legacy(filler, tuple, desc);
@@ -675,7 +675,7 @@ fill_id(CrdFiller *filler, HeapTuple tuple, HeapTuple old, TupleDesc desc)
 		return NULL;
 	isnull = entry == NULL;
 	id = isnull ? (Datum) 0 : entry->id;
-	return heap_modify_tuple_by_cols(tuple, desc, 1, &filler->id, &id, &isnull);
+	return heap_modify_tuple_by_cols(tuple, desc, 1, &filler->id.attnum, &id, &isnull);
 }
 
 /*
@@ -762,7 +762,7 @@ is_exception(CrdFiller *filler, HeapTuple tuple, TupleDesc desc)
 	const Entry *entry = entry_of_id(filler, tuple, desc);
 	char	   *type = column_text(&filler->type, tuple, desc);
 
-	if (heap_attisnull(tuple, filler->id, desc))
+	if (heap_attisnull(tuple, filler->id.attnum, desc))
 		return false;
 	if (entry == NULL)
 		return true;

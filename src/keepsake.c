@@ -246,6 +246,35 @@ dictionary_of_census(const CrdSchema *schema, const CrdCensus *census)
 	return result;
 }
 
+const CrdKeptType *
+crd_kept_type_of(const List *types, const char *id)
+{
+	ListCell   *lc;
+
+	foreach(lc, types)
+	{
+		CrdKeptType *kept = lfirst(lc);
+
+		if (strcmp(kept->id, id) == 0)
+			return kept;
+	}
+	return NULL;
+}
+
+const char **
+crd_type_literals(const CrdSchema *schema, const List *types)
+{
+	const char **literals = palloc(sizeof(char *) * (schema->nrows + 1));
+
+	for (int i = 0; i < schema->nrows; i++)
+	{
+		const CrdKeptType *kept = crd_kept_type_of(types, schema->rows[i].id);
+
+		literals[i] = crd_literal(kept ? kept->type : NULL);
+	}
+	return literals;
+}
+
 
 /* The way back over step 4 */
 
@@ -265,17 +294,13 @@ crd_way_back(const CrdSchema *schema, const CrdKeepsake *keepsake)
 	for (int i = 0; i < schema->nrows; i++)
 	{
 		const CrdCatalogRow *row = &schema->rows[i];
-		const CrdKeptType *kept = NULL;
-		ListCell   *lc;
+		const CrdKeptType *kept = crd_kept_type_of(keepsake->types, row->id);
 
-		foreach(lc, keepsake->types)
-			if (strcmp(((CrdKeptType *) lfirst(lc))->id, row->id) == 0)
-			kept = lfirst(lc);
 		providers[i] = quote_literal_cstr(row->provider);
 		ids[i] = quote_literal_cstr(row->id);
-		capabilities[i] = row->capability ? quote_literal_cstr(row->capability) : "NULL";
+		capabilities[i] = crd_literal(row->capability);
 		types[i] = kept ? kept->type : row->auth_type;
-		type_literals[i] = types[i] ? quote_literal_cstr(types[i]) : "NULL";
+		type_literals[i] = crd_literal(types[i]);
 		if (!kept)
 			appendStringInfo(&unknown, "%s%s", unknown.len ? ", " : "",
 							 crd_id_literals(schema)[i]);

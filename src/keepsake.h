@@ -85,6 +85,12 @@ extern const CrdKeptRow *crd_kept_row(const CrdKeepsake *keepsake,
  */
 extern List *crd_dictionary(const CrdSchema *schema, const CrdCensus *census);
 
+/* The type of a catalog entry's connections, NULL where nothing is known of it. */
+extern const CrdKeptType *crd_kept_type_of(const List *types, const char *id);
+
+/* By catalog row, that type as a literal. */
+extern const char **crd_type_literals(const CrdSchema *schema, const List *types);
+
 /*
  * What the rows of version 4 become when step 4 is undone, as expressions over
  * connections.

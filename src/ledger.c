@@ -34,6 +34,9 @@ PG_FUNCTION_INFO_V1(crd_lock_holder);
 
 static void take_lock(bool for_session);
 static const char *lock_holder(void);
+static void record_end(const char *run_id, const char *state,
+					   const ErrorData *error);
+static bool is_running(void);
 
 void
 crd_ledger_lock(void)
@@ -112,15 +115,30 @@ crd_ledger_begin_run(const char *mode)
 	run.started_at = rows->row[0][1];
 	run.mode = mode;
 
-	/* a run that ends by itself leaves no pid behind */
-	crd_run(crd_extension_owner(),
-			"INSERT INTO connections_redesign.ledger"
-			" (run_id, step, migration, direction, mode, state, row_count, started_at, finished_at, applied_by, message)"
-			" SELECT run_id, step, migration, direction, 'online', 'interrupted', rows_done, started_at, updated_at, applied_by,"
-			"  'ended without a word in phase ' || phase"
-			" FROM connections_redesign.online_run WHERE pid <> 0", 0);
-	crd_run(crd_extension_owner(), "UPDATE connections_redesign.online_run SET pid = 0 WHERE pid <> 0", 0);
+	record_end(NULL, "interrupted", NULL);
 	return run;
+}
+
+/*
+ * Record in the history that an online run ended where it is, and leave its step
+ * to whoever comes next: the run with that id by an error, or (NULL) one that
+ * ended without a word, as it has left its pid behind.
+ */
+static void
+record_end(const char *run_id, const char *state, const ErrorData *error)
+{
+	Oid			owner = crd_extension_owner();
+
+	crd_run(owner,
+			"INSERT INTO connections_redesign.ledger"
+			" (run_id, step, migration, direction, mode, state, row_count, started_at, finished_at, applied_by, sqlstate, message)"
+			" SELECT run_id, step, migration, direction, 'online', $2, rows_done, started_at,"
+			"  CASE WHEN $1 IS NULL THEN updated_at ELSE clock_timestamp() END, applied_by,"
+			"  $3, coalesce($4, 'ended without a word in phase ' || phase)"
+			" FROM connections_redesign.online_run WHERE CASE WHEN $1 IS NULL THEN pid <> 0 ELSE run_id = $1::int8 END", 4,
+			run_id, state, error ? unpack_sql_state(error->sqlerrcode) : NULL,
+			error ? error->message : NULL);
+	crd_run(owner, "UPDATE connections_redesign.online_run SET pid = 0, waiting_for = NULL, worker_pid = NULL", 0);
 }
 
 void
@@ -264,17 +282,16 @@ crd_ledger_forget(void)
 void
 crd_ledger_fail(const CrdRun *run, const ErrorData *error)
 {
-	Oid			owner = crd_extension_owner();
+	record_end(run->id, error->sqlerrcode == ERRCODE_QUERY_CANCELED ? "cancelled" : "failed",
+			   error);
+	crd_run(crd_extension_owner(), "DELETE FROM connections_redesign.paused", 0);
+}
 
-	crd_run(owner,
-			"INSERT INTO connections_redesign.ledger"
-			" (run_id, step, migration, direction, mode, state, row_count, started_at, finished_at, applied_by, sqlstate, message)"
-			" SELECT run_id, step, migration, direction, 'online', $2, rows_done, started_at, clock_timestamp(), applied_by, $3, $4"
-			" FROM connections_redesign.online_run WHERE run_id = $1::int8", 4,
-			run->id, error->sqlerrcode == ERRCODE_QUERY_CANCELED ? "cancelled" : "failed",
-			unpack_sql_state(error->sqlerrcode), error->message);
-	crd_run(owner, "UPDATE connections_redesign.online_run SET pid = 0, waiting_for = NULL, worker_pid = NULL", 0);
-	crd_run(owner, "DELETE FROM connections_redesign.paused", 0);
+/* Whether there is an online run in flight. */
+static bool
+is_running(void)
+{
+	return crd_fetch(crd_extension_owner(), "SELECT FROM connections_redesign.progress", 0)->nrows > 0;
 }
 
 /*
@@ -287,7 +304,7 @@ connections_pause(PG_FUNCTION_ARGS)
 	PreventCommandDuringRecovery("connections_pause()");
 	(void) crd_run(crd_extension_owner(),
 				   "INSERT INTO connections_redesign.paused SELECT run_id FROM connections_redesign.progress ON CONFLICT DO NOTHING", 0);
-	PG_RETURN_BOOL(crd_fetch(crd_extension_owner(), "SELECT FROM connections_redesign.progress", 0)->nrows > 0);
+	PG_RETURN_BOOL(is_running());
 }
 
 Datum
@@ -296,7 +313,7 @@ connections_resume(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("connections_resume()");
 	PreventCommandDuringRecovery("connections_resume()");
 	(void) crd_run(crd_extension_owner(), "DELETE FROM connections_redesign.paused", 0);
-	PG_RETURN_BOOL(crd_fetch(crd_extension_owner(), "SELECT FROM connections_redesign.progress", 0)->nrows > 0);
+	PG_RETURN_BOOL(is_running());
 }
 
 /*

@@ -50,8 +50,6 @@ void
 crd_lock(const CrdSchema *schema, const CrdLocks *locks,
 		 void (*pause) (int milliseconds))
 {
-	int			milliseconds = FIRST_PAUSE;
-
 	if (lock_without_queueing(relations_to_lock(schema, locks)))
 		return;
 	for (int attempt = 1; attempt <= crd_lock_attempts; attempt++)
@@ -59,8 +57,7 @@ crd_lock(const CrdSchema *schema, const CrdLocks *locks,
 		if (lock_with_timeout(relations_to_lock(schema, locks)))
 			return;
 		if (attempt < crd_lock_attempts)
-			pause(milliseconds);
-		milliseconds = Min(2 * milliseconds, LAST_PAUSE);
+			pause(crd_backoff(attempt));
 		if (lock_without_queueing(relations_to_lock(schema, locks)))
 			return;
 	}
@@ -79,6 +76,12 @@ crd_pause(int milliseconds)
 					 milliseconds, PG_WAIT_EXTENSION);
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
+}
+
+int
+crd_backoff(int attempt)
+{
+	return Min(FIRST_PAUSE << Min(attempt - 1, 10), LAST_PAUSE);
 }
 
 void

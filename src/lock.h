@@ -35,6 +35,9 @@ extern void crd_lock(const CrdSchema *schema, const CrdLocks *locks,
 /* Wait, in or between transactions; a cancel ends it. */
 extern void crd_pause(int milliseconds);
 
+/* How long to pause after an attempt, the first being 1, in milliseconds. */
+extern int	crd_backoff(int attempt);
+
 /* Until the GUC nest level ends: no statement waits longer for a lock. */
 extern void crd_limit_lock_waits(void);
 

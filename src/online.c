@@ -127,6 +127,8 @@ static void run_proof(Online *online);
 static void run_in_worker(Online *online);
 static void run_statements(Online *online);
 static void insist(Online *online, void (*work) (Online *online));
+static void keep_trying(Online *online, void (*work) (Online *online),
+						const char *detail, const CrdLocks *locks);
 static bool transaction(Online *online, void (*work) (Online *online));
 static void wait_a_while(Online *online, int milliseconds);
 static void give_up(Online *online, const char *detail, const CrdLocks *locks);
@@ -344,7 +346,7 @@ run_walk(Online *online, const CrdAction *proof)
 			else
 			{
 				/* what the batch did in memory is not what is in the table */
-				wait_a_while(online, 10 * failures);
+				wait_a_while(online, crd_backoff(failures));
 				insist(online, work_open_walk);
 				continue;
 			}
@@ -362,7 +364,7 @@ run_walk(Online *online, const CrdAction *proof)
 		if (walks >= crd_lock_attempts)
 			give_up(online, psprintf(INT64_FORMAT " connections were locked whenever a walk came to them.",
 									 online->nbad), &to_lock_rows);
-		wait_a_while(online, Min(10 << Min(walks, 10), 1000));
+		wait_a_while(online, crd_backoff(walks));
 		insist(online, work_enter);
 	}
 }
@@ -421,13 +423,8 @@ run_in_worker(Online *online)
 static void
 run_statements(Online *online)
 {
-	for (int attempt = 1; !transaction(online, work_statements); attempt++)
-	{
-		if (attempt >= crd_lock_attempts)
-			give_up(online, "Other sessions have locked what its statements need.",
-					&to_change);
-		wait_a_while(online, Min(10 << Min(attempt, 10), 1000));
-	}
+	keep_trying(online, work_statements,
+				"Other sessions have locked what its statements need.", &to_change);
 }
 
 
@@ -445,11 +442,19 @@ call_work(void *arg)
 static void
 insist(Online *online, void (*work) (Online *online))
 {
+	keep_trying(online, work, "Other sessions have locked the tables.", &to_read);
+}
+
+/* The same, saying what was in the way if it never was to be had. */
+static void
+keep_trying(Online *online, void (*work) (Online *online), const char *detail,
+			const CrdLocks *locks)
+{
 	for (int attempt = 1; !transaction(online, work); attempt++)
 	{
 		if (attempt >= crd_lock_attempts)
-			give_up(online, "Other sessions have locked the tables.", &to_read);
-		wait_a_while(online, Min(10 << Min(attempt, 10), 1000));
+			give_up(online, detail, locks);
+		wait_a_while(online, crd_backoff(attempt));
 	}
 }
 

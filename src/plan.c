@@ -330,22 +330,18 @@ step4_up(CrdPlanner *planner)
 	const CrdSchema *schema = planner->schema;
 	const CrdKeepsake *keepsake = planner->keepsake;
 	bool		has_id = crd_ids_filled(schema);
-	const char **types = palloc(sizeof(char *) * (schema->nrows + 1));
+	List	   *dictionary = crd_findings_dictionary(planner->findings);
+	const char **types = crd_type_literals(schema, dictionary);
 	const char **ids = crd_id_literals(schema);
 	bool		exceptions = false;
 	ListCell   *lc;
 
-	for (int i = 0; i < schema->nrows; i++)
-		types[i] = "NULL";
-	foreach(lc, crd_findings_dictionary(planner->findings))
+	foreach(lc, dictionary)
 	{
 		CrdKeptType *kept = lfirst(lc);
 
 		planner->plan->rows[4] += kept->count;
 		exceptions |= kept->exceptions;
-		for (int i = 0; i < schema->nrows; i++)
-			if (strcmp(schema->rows[i].id, kept->id) == 0)
-				types[i] = crd_literal(kept->type);
 	}
 
 	crd_plan_keep_columns(planner, true);
@@ -425,8 +421,7 @@ step4_down(CrdPlanner *planner)
 	if (planner->findings->target >= 2)
 		crd_plan_create_bridge(planner);
 	crd_plan_forget(planner, CRD_FINISH, "kept_ddl", keepsake->has_ddl[4]);
-	crd_plan_forget(planner, CRD_FINISH, "kept_type_dictionary", keepsake->types != NIL);
-	crd_plan_forget(planner, CRD_FINISH, "kept_type_exception", keepsake->has_exceptions);
+	crd_plan_forget_types(planner, CRD_FINISH);
 }
 
 List *

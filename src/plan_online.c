@@ -68,7 +68,6 @@ static void restore(CrdPlanner *planner, const CrdKeptStatement *kept,
 static void is_back(CrdPlanner *planner, const CrdKeptStatement *kept,
 					const char *next);
 static void vacuum(CrdPlanner *planner);
-static const char *dictionary_expr(CrdPlanner *planner);
 static bool is_partitioned(const CrdPlanner *planner);
 
 CrdPlan *
@@ -193,8 +192,7 @@ undo(CrdPlanner *planner)
 								  "the type is not going to be dropped");
 			if (schema->unfinished_up)
 			{
-				crd_plan_forget(planner, CRD_KEEP, "kept_type_dictionary", planner->keepsake->types != NIL);
-				crd_plan_forget(planner, CRD_KEEP, "kept_type_exception", planner->keepsake->has_exceptions);
+				crd_plan_forget_types(planner, CRD_KEEP);
 				break;
 			}
 			crd_plan_drop_trigger(planner, schema->has_bridge_back, CRD_BRIDGE_BACK_TRIGGER,
@@ -360,20 +358,24 @@ crd_step4_up_online(CrdPlanner *planner)
 	}
 	if (!schema->walked)
 	{
-		const char *id = "available_connection_id";
+		const char *type =
+		crd_by_id_expr(schema,
+					   crd_type_literals(schema, schema->has_type_keeper ? planner->keepsake->types :
+										 crd_findings_dictionary(planner->findings)));
+		const char *columns = psprintf("%s, available_connection_id::text, type::text", schema->key);
+		const char *condition = psprintf("type::text COLLATE \"C\" IS DISTINCT FROM (%s)", type);
 		CrdAction  *action;
 
 		action = crd_plan_add(planner, CRD_KEEP, CRD_WALK_EXCEPTIONS, CRD_CONNECTIONS, RowShareLock,
 							  "keep the type of the other rows that are there, in short transactions",
-							  "SELECT %s, %s::text, type::text FROM connections.connections"
-							  " WHERE type::text COLLATE \"C\" IS DISTINCT FROM (%s) FOR SHARE SKIP LOCKED",
-							  schema->key, id, dictionary_expr(planner));
-		action->columns = psprintf("%s, %s::text, type::text", schema->key, id);
-		action->condition = psprintf("type::text COLLATE \"C\" IS DISTINCT FROM (%s)",
-									 dictionary_expr(planner));
+							  "SELECT %s FROM connections.connections WHERE %s FOR SHARE SKIP LOCKED",
+							  columns, condition);
+		action->columns = columns;
+		action->condition = condition;
 		prove(planner, "the type of every row is known",
-			  psprintf("%s AND type::text COLLATE \"C\" IS DISTINCT FROM connections_redesign.kept_type(%s, %s::text, %s)",
-					   action->condition, schema->key, id, dictionary_expr(planner)));
+			  psprintf("%s AND type::text COLLATE \"C\" IS DISTINCT FROM"
+					   " connections_redesign.kept_type(%s, available_connection_id::text, %s)",
+					   condition, schema->key, type));
 		end_phase(planner, "keep_exceptions");
 	}
 
@@ -505,8 +507,7 @@ finish_step4_down(CrdPlanner *planner)
 
 	restore_later(planner);
 	crd_plan_forget(planner, CRD_FINISH, "kept_ddl", keepsake->has_ddl[4]);
-	crd_plan_forget(planner, CRD_FINISH, "kept_type_dictionary", keepsake->types != NIL);
-	crd_plan_forget(planner, CRD_FINISH, "kept_type_exception", keepsake->has_exceptions);
+	crd_plan_forget_types(planner, CRD_FINISH);
 	end_phase(planner, "forget");
 	if (planner->online)
 		vacuum(planner);
@@ -875,31 +876,6 @@ vacuum(CrdPlanner *planner)
 				 "remove what the walks left, and gather statistics",
 				 "VACUUM (ANALYZE) connections.connections");
 	end_phase(planner, "vacuum");
-}
-
-/* The type that the dictionary has for a row, while step 4 is applied. */
-static const char *
-dictionary_expr(CrdPlanner *planner)
-{
-	const CrdSchema *schema = planner->schema;
-	const char **types = palloc(sizeof(char *) * (schema->nrows + 1));
-	List	   *dictionary = schema->has_type_keeper ? planner->keepsake->types :
-	crd_findings_dictionary(planner->findings);
-
-	for (int i = 0; i < schema->nrows; i++)
-	{
-		ListCell   *lc;
-
-		types[i] = "NULL";
-		foreach(lc, dictionary)
-		{
-			CrdKeptType *kept = lfirst(lc);
-
-			if (strcmp(kept->id, schema->rows[i].id) == 0)
-				types[i] = crd_literal(kept->type);
-		}
-	}
-	return crd_by_id_expr(schema, types);
 }
 
 static bool

@@ -222,8 +222,7 @@ crd_plan_keep_dictionary(CrdPlanner *planner)
 	StringInfoData values;
 	ListCell   *lc;
 
-	crd_plan_forget(planner, CRD_KEEP, "kept_type_dictionary", planner->keepsake->types != NIL);
-	crd_plan_forget(planner, CRD_KEEP, "kept_type_exception", planner->keepsake->has_exceptions);
+	crd_plan_forget_types(planner, CRD_KEEP);
 	initStringInfo(&values);
 	foreach(lc, crd_findings_dictionary(planner->findings))
 	{
@@ -264,6 +263,13 @@ crd_plan_forget(CrdPlanner *planner, CrdPart part, const char *from, bool anythi
 				 planner->step == 1 ? CRD_CATALOG : CRD_CONNECTIONS, RowExclusiveLock,
 				 "what was kept has been used",
 				 "DELETE FROM connections_redesign.%s", from);
+}
+
+void
+crd_plan_forget_types(CrdPlanner *planner, CrdPart part)
+{
+	crd_plan_forget(planner, part, "kept_type_dictionary", planner->keepsake->types != NIL);
+	crd_plan_forget(planner, part, "kept_type_exception", planner->keepsake->has_exceptions);
 }
 
 void
@@ -339,10 +345,4 @@ crd_qualified_name(Oid relid)
 {
 	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
 									  get_rel_name(relid));
-}
-
-const char *
-crd_literal(const char *value)
-{
-	return value ? quote_literal_cstr(value) : "NULL";
 }

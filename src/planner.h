@@ -94,6 +94,9 @@ extern void crd_plan_keep_key(CrdPlanner *planner);
 extern void crd_plan_forget(CrdPlanner *planner, CrdPart part,
 							const char *from, bool anything);
 
+/* The dictionary of types and its exceptions. */
+extern void crd_plan_forget_types(CrdPlanner *planner, CrdPart part);
+
 extern void crd_plan_create_bridge(CrdPlanner *planner);
 
 /* Create a trigger that fires ALWAYS. */
@@ -125,7 +128,6 @@ extern void crd_step3_down_online(CrdPlanner *planner);
 extern void crd_step4_up_online(CrdPlanner *planner);
 extern void crd_step4_down_online(CrdPlanner *planner);
 
-extern const char *crd_literal(const char *value);
 extern const char *crd_qualified_name(Oid relid);
 
 #endif							/* CRD_PLANNER_H */

@@ -363,6 +363,12 @@ crd_fetch_as_application(const char *sql, int nparams,...)
 	return rows;
 }
 
+const char *
+crd_literal(const char *value)
+{
+	return value ? quote_literal_cstr(value) : "NULL";
+}
+
 Oid
 crd_extension_owner(void)
 {

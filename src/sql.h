@@ -112,6 +112,9 @@ extern void crd_disconnect(void);
  */
 extern void crd_set_local(const char *name, const char *value);
 
+/* A value, or NULL, as SQL writes it. */
+extern const char *crd_literal(const char *value);
+
 /* The role that owns this extension. */
 extern Oid	crd_extension_owner(void);
 
