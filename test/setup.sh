@@ -46,15 +46,16 @@ install_missing()
 	command -v gcc > /dev/null || packages+=(gcc libc6-dev)
 	command -v prove > /dev/null || packages+=(perl)
 	perl -MIPC::Run -e 1 2> /dev/null || packages+=(libipc-run-perl)
+	perl -MDBD::Pg -e 1 2> /dev/null || packages+=(libdbd-pg-perl)
 	if [[ $PG_CONFIG =~ ^/usr/lib/postgresql/([0-9]+)/ ]]; then
 		version=${BASH_REMATCH[1]}
 		[ -x "${PG_CONFIG%/*}/initdb" ] || packages+=("postgresql-$version")
-		[ -f "/usr/lib/postgresql/$version/lib/pgxs/src/makefiles/pgxs.mk" ] || packages+=("postgresql-server-dev-$version")
+		[ -f "/usr/include/postgresql/$version/server/postgres.h" ] || packages+=("postgresql-server-dev-$version")
 	fi
 	if [ "${#packages[@]}" -gt 0 ]; then
 		echo "installing ${packages[*]}"
 		as_root apt-get -qq update
-		as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "${packages[@]}" > /dev/null
+		as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=300 --no-install-recommends install "${packages[@]}" > /dev/null
 	fi
 }
 
