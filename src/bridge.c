@@ -19,8 +19,9 @@
  *
  * The bridge back is its inverse, for the time in which step 4 is undone
  * online.  Its arguments are whether there are exceptions to the dictionary of
- * types, then four for each entry: id, provider, capability or empty, and the
- * type with '=' before it, or empty for NULL.
+ * types, and whether a NULL label becomes an empty name, each a word or empty;
+ * then four for each entry: id, provider, capability or empty, and the type with
+ * '=' before it, or empty for NULL.
  *
  * The type keeper, AFTER INSERT OR UPDATE OR DELETE, keeps the exceptions to
  * that dictionary while step 4 is applied online; its arguments are the
@@ -102,6 +103,7 @@ struct CrdFiller
 
 	bool		usable;			/* the table has all that it takes */
 	bool		exceptions;		/* there are some to the dictionary */
+	bool		empty_labels;	/* instead of NULL */
 	struct bloom_filter *filter;
 	List	   *null_labels;	/* of char *, keys to be kept */
 
@@ -132,6 +134,7 @@ static HeapTuple fill_id(CrdFiller *filler, HeapTuple tuple, HeapTuple old,
 						 TupleDesc desc);
 static HeapTuple fill_legacy(CrdFiller *filler, HeapTuple tuple, HeapTuple old,
 							 TupleDesc desc);
+static bool null_label(CrdFiller *filler, HeapTuple tuple, TupleDesc desc);
 static HeapTuple fill_null_label(CrdFiller *filler, HeapTuple tuple,
 								 TupleDesc desc);
 static bool is_exception(CrdFiller *filler, HeapTuple tuple, TupleDesc desc);
@@ -170,15 +173,16 @@ type_argument(const char *type)
 
 char *
 crd_bridge_back_ddl(const CrdSchema *schema, const CrdWayBack *way,
-					bool exceptions)
+					const CrdKeepsake *keepsake)
 {
 	StringInfoData buf;
 
 	initStringInfo(&buf);
 	appendStringInfo(&buf, "CREATE TRIGGER %s BEFORE INSERT OR UPDATE ON connections.connections"
-					 " FOR EACH ROW EXECUTE FUNCTION connections_redesign.bridge_back(%s",
+					 " FOR EACH ROW EXECUTE FUNCTION connections_redesign.bridge_back(%s, %s",
 					 quote_identifier(CRD_BRIDGE_BACK_TRIGGER),
-					 exceptions ? "'exceptions'" : "''");
+					 keepsake->has_exceptions ? "'exceptions'" : "''",
+					 crd_kept_not_null(keepsake, 4, "name") ? "'names'" : "''");
 	for (int i = 0; i < schema->nrows; i++)
 	{
 		const CrdCatalogRow *row = &schema->rows[i];
@@ -350,7 +354,7 @@ crd_filler_wants(CrdFiller *filler, HeapTuple tuple, TupleDesc desc)
 			return heap_attisnull(tuple, filler->id.attnum, desc);
 		case CRD_FILL_LEGACY:
 			return heap_attisnull(tuple, filler->provider.attnum, desc) ||
-				(filler->label.attnum > 0 && heap_attisnull(tuple, filler->label.attnum, desc));
+				null_label(filler, tuple, desc);
 		case CRD_FILL_NULL_LABELS:
 			return !heap_attisnull(tuple, filler->label.attnum, desc);
 		case CRD_KEEP_TYPE:
@@ -416,7 +420,7 @@ open_filler(Relation rel, const Trigger *trigger, CrdFill fill,
 	MemoryContext old = MemoryContextSwitchTo(context);
 	TupleDesc	desc = RelationGetDescr(rel);
 	CrdFiller  *filler = palloc0(sizeof(CrdFiller));
-	int			skip = fill == CRD_FILL_LEGACY ? 1 : 0;
+	int			skip = fill == CRD_FILL_LEGACY ? 2 : 0;
 	int			width = fill == CRD_FILL_ID ? 3 : fill == CRD_KEEP_TYPE ? 2 : 4;
 
 	filler->fill = fill;
@@ -444,7 +448,8 @@ open_filler(Relation rel, const Trigger *trigger, CrdFill fill,
 
 		get_typlenbyval(type, &filler->id_length, &filler->id_by_value);
 		getTypeInputInfo(type, &input, &ioparam);
-		filler->exceptions = skip && trigger->tgnargs > 0 && trigger->tgargs[0][0];
+		filler->exceptions = skip && trigger->tgnargs >= skip && trigger->tgargs[0][0];
+		filler->empty_labels = skip && trigger->tgnargs >= skip && trigger->tgargs[1][0];
 		filler->entries = palloc0(sizeof(Entry) * Max(nentries, 1));
 		for (int i = 0; i < nentries; i++)
 		{
@@ -678,9 +683,17 @@ fill_id(CrdFiller *filler, HeapTuple tuple, HeapTuple old, TupleDesc desc)
 	return heap_modify_tuple_by_cols(tuple, desc, 1, &filler->id.attnum, &id, &isnull);
 }
 
+/* Whether a row has a NULL label that is to be empty. */
+static bool
+null_label(CrdFiller *filler, HeapTuple tuple, TupleDesc desc)
+{
+	return filler->empty_labels && filler->label.attnum > 0 &&
+		heap_attisnull(tuple, filler->label.attnum, desc);
+}
+
 /*
  * The row with provider, type and a config that say what it points to, and with
- * an empty label where that is NULL.
+ * an empty label where it must not be NULL.
  */
 static HeapTuple
 fill_legacy(CrdFiller *filler, HeapTuple tuple, HeapTuple old, TupleDesc desc)
@@ -724,8 +737,7 @@ fill_legacy(CrdFiller *filler, HeapTuple tuple, HeapTuple old, TupleDesc desc)
 								entry->capability, &values[ncolumns]))
 			columns[ncolumns++] = filler->config;
 	}
-	if (filler->label.attnum > 0 &&
-		heap_attisnull(tuple, filler->label.attnum, desc))
+	if (null_label(filler, tuple, desc))
 	{
 		MemoryContext context = MemoryContextSwitchTo(filler->context);
 

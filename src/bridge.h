@@ -18,7 +18,8 @@
 /* The CREATE TRIGGER statements, with all that they need as arguments. */
 extern char *crd_bridge_ddl(const CrdSchema *schema);
 extern char *crd_bridge_back_ddl(const CrdSchema *schema,
-								 const CrdWayBack *way, bool exceptions);
+								 const CrdWayBack *way,
+								 const CrdKeepsake *keepsake);
 extern char *crd_type_keeper_ddl(const CrdSchema *schema,
 								 const List *dictionary);
 

@@ -91,7 +91,7 @@
 	" UNION ALL SELECT o, 2, format('ALTER INDEX %s SET TABLESPACE %I', x.oid::regclass, s.spcname), NULL, NULL, NULL, NULL" \
 	"  FROM objects JOIN pg_class x ON x.oid = index JOIN pg_tablespace s ON s.oid = x.reltablespace" \
 	" UNION ALL SELECT o, 3, format('ALTER INDEX %s SET (%s)', x.oid::regclass, array_to_string(x.reloptions, ', ')), NULL, NULL, NULL, NULL" \
-	"  FROM objects JOIN pg_class x ON x.oid = index WHERE x.reloptions IS NOT NULL AND kind = 'constraint'" \
+	"  FROM objects JOIN pg_class x ON x.oid = index WHERE x.reloptions IS NOT NULL AND kind = 'constraint' AND x.relkind <> 'I'" \
 	" UNION ALL SELECT o, 4, format('ALTER INDEX %s ALTER COLUMN %s SET STATISTICS %s', x.attrelid::regclass, x.attnum, x.attstattarget), NULL, NULL, NULL, NULL" \
 	"  FROM objects JOIN pg_attribute x ON x.attrelid = index WHERE x.attstattarget >= 0" \
 	" UNION ALL SELECT o, 5, format('ALTER TABLE %s CLUSTER ON %I', x.indrelid::regclass, n.relname), NULL, NULL, NULL, NULL" \
@@ -129,13 +129,18 @@
 	"  ELSE pg_get_indexdef(objid) END," INDEX_ENFORCES("objid") \
 	"  FROM objects JOIN pg_index x ON x.indexrelid = objid JOIN pg_class p ON p.oid = objid" \
 	"  WHERE kind = 'index'" \
-	" UNION ALL SELECT o, 1, format('ALTER TABLE %s ADD CONSTRAINT %I %s', c.conrelid::regclass, c.conname, pg_get_constraintdef(c.oid))," \
+	" UNION ALL SELECT o, 1, format('ALTER TABLE %s ADD CONSTRAINT %I %s', c.conrelid::regclass, c.conname," \
+	/* those of a partitioned index cannot be set afterwards */ \
+	"   CASE WHEN p.relkind = 'I' AND p.reloptions IS NOT NULL THEN regexp_replace(pg_get_constraintdef(c.oid)," \
+	"    '( DEFERRABLE)?( INITIALLY DEFERRED)?$', format(' WITH (%s)\\1\\2', array_to_string(p.reloptions, ', ')))" \
+	"   ELSE pg_get_constraintdef(c.oid) END)," \
 	"  CASE WHEN c.contype IN ('c', 'u') THEN c.conname END," \
 	"  CASE WHEN c.contype = 'u' THEN (SELECT array_agg(pg_get_indexdef(c.conindid, k, true) ORDER BY k)" \
 	"   FROM generate_series(1, x.indnkeyatts) k)::text END," \
 	"  CASE WHEN c.contype = 'c' THEN pg_get_expr(c.conbin, c.conrelid) END," \
 	"  coalesce(NOT x.indnullsnotdistinct, true)" \
 	"  FROM objects JOIN pg_constraint c ON c.oid = objid LEFT JOIN pg_index x ON x.indexrelid = c.conindid" \
+	"  LEFT JOIN pg_class p ON p.oid = index" \
 	"  WHERE kind = 'constraint'" \
 	" UNION ALL SELECT o, 8, format('COMMENT ON CONSTRAINT %I ON %s IS %L', c.conname, c.conrelid::regclass, obj_description(c.oid, 'pg_constraint')), NULL, NULL, NULL, NULL" \
 	"  FROM objects JOIN pg_constraint c ON c.oid = objid" \
@@ -148,9 +153,15 @@
 	" UNION ALL SELECT o, 3, format('COMMENT ON STATISTICS %I.%I IS %L', n.nspname, s.stxname, obj_description(objid, 'pg_statistic_ext')), NULL, NULL, NULL, NULL" \
 	"  FROM objects JOIN pg_statistic_ext s ON s.oid = objid JOIN pg_namespace n ON n.oid = s.stxnamespace" \
 	"  WHERE kind = 'statistics' AND obj_description(objid, 'pg_statistic_ext') IS NOT NULL" \
+	" UNION ALL SELECT o, 4, format('ALTER STATISTICS %I.%I OWNER TO %I', n.nspname, s.stxname, pg_get_userbyid(s.stxowner)), NULL, NULL, NULL, NULL" \
+	"  FROM objects JOIN pg_statistic_ext s ON s.oid = objid JOIN pg_namespace n ON n.oid = s.stxnamespace JOIN pg_class r ON r.oid = relid" \
+	"  WHERE kind = 'statistics' AND s.stxowner <> r.relowner" \
 	INDEX_PROPERTIES ") " \
-	"SELECT statement, relid::regclass, CASE WHEN attached IS NULL THEN name END, keys, condition, nulls_distinct" \
-	" FROM statements JOIN objects USING (o)"
+	"SELECT statement, relid::regclass, CASE WHEN attached IS NULL THEN name END, keys, condition, nulls_distinct," \
+	/* only a superuser may give an object to just anyone */ \
+	" CASE WHEN gives THEN (SELECT pg_get_userbyid(extowner) FROM pg_extension WHERE extname = 'connections_redesign') END," \
+	" CASE WHEN gives THEN (SELECT pg_get_userbyid(stxowner) FROM pg_statistic_ext WHERE oid = objid) END" \
+	" FROM statements JOIN objects USING (o) CROSS JOIN LATERAL (SELECT kind = 'statistics' AND n = 4 AS gives) g"
 
 /*
  * What the columns themselves have beside type and NOT NULL.  What a column of
@@ -464,6 +475,8 @@ append_statements(List *list, const CrdRows *rows)
 		kept->keys = rows->row[i][3];
 		kept->condition = rows->row[i][4];
 		kept->nulls_distinct = !rows->row[i][5] || crd_is_true(rows->row[i][5]);
+		kept->grantor = rows->row[i][6];
+		kept->grantee = rows->row[i][7];
 		list = lappend(list, kept);
 	}
 	return list;

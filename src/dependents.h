@@ -30,7 +30,7 @@ typedef struct CrdKeptStatement
 	bool		of_column;		/* a property of the column, which comes with
 								 * it */
 	const char *grantor;		/* role to run it, if not the owner */
-	const char *grantee;		/* role that gets a privilege */
+	const char *grantee;		/* role that gets a privilege, or the object */
 
 	const char *constraint;		/* name of a constraint or unique index */
 	const char *keys;			/* text[] of unique key expressions */

@@ -42,8 +42,7 @@
 PG_FUNCTION_INFO_V1(crd_kept_type);
 PG_FUNCTION_INFO_V1(crd_label_was_null);
 
-static List *dictionary_of_census(const CrdSchema *schema,
-								  const CrdCensus *census);
+static List *dictionary_of_census(const CrdCensus *census);
 static char *rolled_back_rows(const CrdSchema *schema,
 							  const CrdKeepsake *keepsake,
 							  const CrdWayBack *way,
@@ -172,6 +171,14 @@ crd_kept_column(const CrdKeepsake *keepsake, int step, const char *name)
 	return NULL;
 }
 
+bool
+crd_kept_not_null(const CrdKeepsake *keepsake, int step, const char *name)
+{
+	const CrdKeptColumn *kept = crd_kept_column(keepsake, step, name);
+
+	return kept == NULL || kept->not_null;
+}
+
 const CrdKeptRow *
 crd_kept_row(const CrdKeepsake *keepsake, const CrdCatalogRow *row)
 {
@@ -195,7 +202,7 @@ crd_dictionary(const CrdSchema *schema, const CrdCensus *census)
 	CrdRows    *rows;
 
 	if (!crd_ids_filled(schema))
-		return dictionary_of_census(schema, census);
+		return dictionary_of_census(census);
 	rows = crd_fetch(crd_owner(schema, CRD_CONNECTIONS),
 					 "SELECT id::text COLLATE \"C\", sum(n), (array_agg(type ORDER BY n DESC, type))[1], count(*) > 1"
 					 " FROM (SELECT available_connection_id AS id, type::text COLLATE \"C\" AS type, count(*) AS n"
@@ -214,34 +221,51 @@ crd_dictionary(const CrdSchema *schema, const CrdCensus *census)
 	return result;
 }
 
-/* Several pairs may map to one entry: the most frequent one's type serves. */
+/* By catalog row, then type, NULL last. */
+static int
+compare_types(const void *a, const void *b)
+{
+	const CrdTypeCount *x = a;
+	const CrdTypeCount *y = b;
+
+	if (x->row != y->row)
+		return x->row < y->row ? -1 : 1;
+	if (x->type == NULL || y->type == NULL)
+		return (x->type == NULL) - (y->type == NULL);
+	return strcmp(x->type, y->type);
+}
+
 static List *
-dictionary_of_census(const CrdSchema *schema, const CrdCensus *census)
+dictionary_of_census(const CrdCensus *census)
 {
 	List	   *result = NIL;
+	CrdKeptType *kept = NULL;
+	int64		most = 0;
 
-	for (int i = 0; i < schema->nrows; i++)
+	qsort(census->types, census->ntypes, sizeof(CrdTypeCount), compare_types);
+	for (int i = 0; i < census->ntypes;)
 	{
-		CrdKeptType *kept = palloc0(sizeof(CrdKeptType));
-		int64		most = 0;
+		const CrdTypeCount *first = &census->types[i];
+		int64		count = 0;
 
-		kept->id = schema->rows[i].id;
-		for (int j = 0; j < census->npairs; j++)
+		for (; i < census->ntypes && compare_types(first, &census->types[i]) == 0; i++)
+			count += census->types[i].count;
+		if (first->row == NULL)
+			continue;
+		if (kept == NULL || kept->id != first->row->id)
 		{
-			const CrdPair *pair = &census->pairs[j];
-
-			if (pair->row != &schema->rows[i])
-				continue;
-			kept->exceptions |= kept->count > 0 || pair->type_count < pair->count;
-			kept->count += pair->count;
-			if (pair->type_count > most)
-			{
-				most = pair->type_count;
-				kept->type = pair->type;
-			}
-		}
-		if (kept->count > 0)
+			kept = palloc0(sizeof(CrdKeptType));
+			kept->id = first->row->id;
 			result = lappend(result, kept);
+			most = 0;
+		}
+		kept->exceptions = kept->count > 0;
+		kept->count += count;
+		if (count > most)
+		{
+			most = count;
+			kept->type = first->type;
+		}
 	}
 	return result;
 }
@@ -318,8 +342,17 @@ crd_way_back(const CrdSchema *schema, const CrdKeepsake *keepsake)
 									 way->type_unknown, schema->key,
 									 crd_by_id_expr(schema, ids));
 
-	way->label = psprintf("coalesce(label::text, '')::%s",
-						  schema->column[CRD_LABEL].type);
+	if (crd_kept_not_null(keepsake, 4, "name"))
+	{
+		way->label_changes = "label IS NULL";
+		way->label = psprintf("coalesce(label::text, '')::%s",
+							  schema->column[CRD_LABEL].type);
+	}
+	else
+	{
+		way->label_changes = "false";
+		way->label = "label";
+	}
 
 	capability = psprintf("(%s)", crd_by_id_expr(schema, capabilities));
 	way->config_changes = psprintf("%s <> coalesce(%s, '')", capability,
@@ -344,12 +377,12 @@ crd_way_back_counts(const CrdSchema *schema, const CrdWayBack *way)
 	CrdRows    *rows;
 
 	rows = crd_fetch(crd_owner(schema, CRD_CONNECTIONS),
-					 psprintf("SELECT count(*), count(*) FILTER (WHERE label IS NULL),"
+					 psprintf("SELECT count(*), count(*) FILTER (WHERE %s),"
 							  " count(*) FILTER (WHERE %s), count(*) FILTER (WHERE %s),"
 							  " array_to_string(connections_redesign.least_keys(%s) FILTER (WHERE %s), ', '),"
 							  " count(*) FILTER (WHERE %s)"
 							  " FROM connections.connections",
-							  way->config_changes, refuses, schema->key,
+							  way->label_changes, way->config_changes, refuses, schema->key,
 							  refuses, way->type_unknown), 0);
 	counts->total = pg_strtoint64(rows->row[0][0]);
 	counts->null_labels = pg_strtoint64(rows->row[0][1]);
@@ -374,7 +407,7 @@ crd_way_back_violations(const CrdSchema *schema, const CrdKeepsake *keepsake,
 						  psprintf("SELECT array_to_string(connections_redesign.least_keys(%s), ', ')"
 								   " FROM (%s%s) connections WHERE NOT (%s)",
 								   schema->key, rows, there_now ?
-								   psprintf(" WHERE label IS NULL OR %s", way->config_changes) : "",
+								   psprintf(" WHERE %s OR %s", way->label_changes, way->config_changes) : "",
 								   enforced->condition), 0);
 	else
 	{

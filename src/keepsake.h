@@ -70,6 +70,13 @@ extern CrdKeepsake *crd_keepsake_read(bool up);
 extern bool crd_kept_by_other_key(const CrdSchema *schema,
 								  const CrdKeepsake *keepsake);
 
+/*
+ * Whether a column that a step dropped was NOT NULL, as it is taken to have been
+ * where nothing is known.
+ */
+extern bool crd_kept_not_null(const CrdKeepsake *keepsake, int step,
+							  const char *name);
+
 /* A kept column of a step by its name, or NULL. */
 extern const CrdKeptColumn *crd_kept_column(const CrdKeepsake *keepsake,
 											int step, const char *name);
@@ -102,6 +109,7 @@ typedef struct CrdWayBack
 	const char *label;
 	const char *config;
 	const char *config_changes; /* condition: config must say the capability */
+	const char *label_changes;	/* condition: the name must not be NULL */
 	const char *type_unknown;	/* condition: its type is made up */
 	const char **types;			/* by catalog row; NULL for NULL */
 } CrdWayBack;
@@ -113,7 +121,7 @@ extern CrdWayBack *crd_way_back(const CrdSchema *schema,
 typedef struct CrdWayBackCounts
 {
 	int64		total;
-	int64		null_labels;
+	int64		null_labels;	/* that become empty */
 	int64		config_changes;
 	int64		config_refuses; /* config is no object that could say it */
 	const char *config_samples; /* keys of those */

@@ -173,6 +173,24 @@ capability_key(const CrdSchema *schema)
 	return buf.data;
 }
 
+/* Make one of the pairs, in order, that differed by type. */
+static void
+merge_pairs(CrdCensus *census, int nrows)
+{
+	for (int i = 0; i < nrows; i++)
+	{
+		CrdPair    *last = census->npairs ? &census->pairs[census->npairs - 1] : NULL;
+
+		if (last && compare_pairs(last, &census->pairs[i]) == 0)
+		{
+			last->count += census->pairs[i].count;
+			last->differing += census->pairs[i].differing;
+		}
+		else
+			census->pairs[census->npairs++] = census->pairs[i];
+	}
+}
+
 /*
  * The mapping is looked up for each pair, not for each row.  Only where
  * something is wrong is the table read once more, for sample keys.
@@ -185,26 +203,18 @@ crd_census(const CrdSchema *schema, bool types)
 	const char *mapping = crd_mapping_expr(schema, crd_id_literals(schema));
 	bool		compare = crd_ids_filled(schema);
 	const char *differing;
-	const char *query;
 	CrdRows    *rows;
 
 	differing = compare ?
 		psprintf("count(*) FILTER (WHERE available_connection_id IS DISTINCT FROM (%s))",
 				 mapping) : "0";
-	if (types)
-		query = psprintf("SELECT provider, key, sum(n), sum(differing),"
-						 " (array_agg(type ORDER BY n DESC, type))[1], max(n) FROM ("
-						 "SELECT " PROVIDER " AS provider, (%s) COLLATE \"C\" AS key, type::text COLLATE \"C\" AS type,"
-						 " count(*) AS n, %s AS differing"
-						 " FROM connections.connections GROUP BY 1, 2, 3) t GROUP BY 1, 2",
-						 key, differing);
-	else
-		query = psprintf("SELECT " PROVIDER ", (%s) COLLATE \"C\", count(*), %s, NULL, 0"
-						 " FROM connections.connections GROUP BY 1, 2",
-						 key, differing);
-	rows = crd_fetch(crd_owner(schema, CRD_CONNECTIONS), query, 0);
-	census->npairs = rows->nrows;
+	rows = crd_fetch(crd_owner(schema, CRD_CONNECTIONS),
+					 psprintf("SELECT " PROVIDER ", (%s) COLLATE \"C\", count(*), %s, %s"
+							  " FROM connections.connections GROUP BY 1, 2, 5",
+							  key, differing, types ? "type::text COLLATE \"C\"" : "NULL"), 0);
 	census->pairs = palloc0(sizeof(CrdPair) * Max(rows->nrows, 1));
+	census->ntypes = types ? rows->nrows : 0;
+	census->types = palloc(sizeof(CrdTypeCount) * Max(census->ntypes, 1));
 	for (int i = 0; i < rows->nrows; i++)
 	{
 		const char *const *row = rows->row[i];
@@ -213,15 +223,16 @@ crd_census(const CrdSchema *schema, bool types)
 		read_pair(pair, row);
 		pair->count = pg_strtoint64(row[2]);
 		pair->differing = pg_strtoint64(row[3]);
-		pair->type = row[4];
-		pair->type_count = pg_strtoint64(row[5]);
 		pair->row = map_pair(schema, pair->provider, pair->capability);
 		census->total += pair->count;
 		census->differing += pair->differing;
 		if (pair->row == NULL)
 			census->unmapped += pair->count;
+		if (types)
+			census->types[i] = (CrdTypeCount) {pair->row, row[4], pair->count};
 	}
-	qsort(census->pairs, census->npairs, sizeof(CrdPair), compare_pairs);
+	qsort(census->pairs, rows->nrows, sizeof(CrdPair), compare_pairs);
+	merge_pairs(census, rows->nrows);
 
 	if (census->unmapped == 0 && census->differing == 0)
 		return census;

@@ -33,10 +33,16 @@ typedef struct CrdPair
 	int64		differing;		/* available_connection_id is not the
 								 * mapping's */
 	const char *samples;		/* keys of unmapped or differing ones */
-	const char *type;			/* that most of them have, and how many ... */
-	int64		type_count;		/* ... if it was asked for; else 0 */
 	const CrdCatalogRow *row;	/* NULL where it does not map */
 } CrdPair;
+
+/* A type that connections of a catalog entry have */
+typedef struct CrdTypeCount
+{
+	const CrdCatalogRow *row;	/* NULL for those that do not map */
+	const char *type;			/* may be NULL */
+	int64		count;
+} CrdTypeCount;
 
 typedef struct CrdCensus
 {
@@ -45,13 +51,17 @@ typedef struct CrdCensus
 	int64		total;
 	int64		unmapped;
 	int64		differing;
+
+	/* if it was asked for, in no order; some may be there several times */
+	int			ntypes;
+	CrdTypeCount *types;
 } CrdCensus;
 
 /*
  * Count the pairs as the runbook's second query does, in one pass over
  * connections; the catalog's rows must have been read.  Where
  * available_connection_id is there, compare it with the mapping, too.  With
- * "types", say of each pair which type is most frequent.
+ * "types", count those, too.
  */
 extern CrdCensus *crd_census(const CrdSchema *schema, bool types);
 

@@ -399,8 +399,8 @@ step4_down(CrdPlanner *planner)
 		crd_plan_add(planner, CRD_PREPARE, CRD_RUN_AS_REPLICA, CRD_CONNECTIONS, RowExclusiveLock,
 					 "NULL labels become empty names, and config tells the capability",
 					 "UPDATE connections.connections SET label = %s, config = %s"
-					 " WHERE label IS NULL OR %s",
-					 way->label, way->config, way->config_changes);
+					 " WHERE %s OR %s",
+					 way->label, way->config, way->label_changes, way->config_changes);
 	crd_plan_add(planner, CRD_PREPARE, CRD_RUN, CRD_CONNECTIONS, AccessExclusiveLock,
 				 "bring provider and type back, without values yet",
 				 "ALTER TABLE connections.connections ADD COLUMN provider text, ADD COLUMN type text");

@@ -445,17 +445,17 @@ crd_step4_down_online(CrdPlanner *planner)
 					 "ALTER TABLE connections.connections ADD COLUMN provider %s, ADD COLUMN type %s",
 					 crd_plan_kept_type(planner, "provider"), crd_plan_kept_type(planner, "type"));
 		crd_plan_create_trigger(planner, CRD_BRIDGE_BACK_TRIGGER, "fill them when a row is written",
-								crd_bridge_back_ddl(schema, way, keepsake->has_exceptions));
+								crd_bridge_back_ddl(schema, way, keepsake));
 		end_phase(planner, "add_columns");
 	}
 	if (!schema->walked)
 	{
 		fill_rows(planner, CRD_FILL_LEGACY, "fill the rows that are there, as the bridge back does",
 				  psprintf("UPDATE connections.connections SET provider = %s, type = %s, label = %s, config = %s"
-						   " WHERE provider IS NULL OR label IS NULL OR %s",
-						   way->provider, way->type, way->label, way->config, way->config_changes));
+						   " WHERE provider IS NULL OR %s OR %s",
+						   way->provider, way->type, way->label, way->config, way->label_changes, way->config_changes));
 		prove(planner, "every row is filled",
-			  psprintf("provider IS NULL OR label IS NULL OR %s", way->config_changes));
+			  psprintf("provider IS NULL OR %s OR %s", way->label_changes, way->config_changes));
 		end_phase(planner, "backfill");
 	}
 	if (required.len)

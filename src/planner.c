@@ -330,14 +330,10 @@ crd_plan_set_not_null(CrdPlanner *planner, CrdTable table, const char *column,
 		crd_plan_alter(planner, table, purpose, "ALTER COLUMN %s SET NOT NULL", now);
 }
 
-/* A column that others dropped is taken to have been NOT NULL. */
 bool
 crd_plan_kept_not_null(CrdPlanner *planner, const char *column)
 {
-	const CrdKeptColumn *kept = crd_kept_column(planner->keepsake, planner->step,
-												column);
-
-	return kept == NULL || kept->not_null;
+	return crd_kept_not_null(planner->keepsake, planner->step, column);
 }
 
 const char *

@@ -108,7 +108,7 @@ extern void crd_plan_drop_trigger(CrdPlanner *planner, bool there,
 /* The type that a column had, else "text". */
 extern const char *crd_plan_kept_type(CrdPlanner *planner, const char *column);
 
-/* Whether a column was NOT NULL, as it is where nothing is known. */
+/* Whether a column was NOT NULL. */
 extern bool crd_plan_kept_not_null(CrdPlanner *planner, const char *column);
 
 /*

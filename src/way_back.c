@@ -11,6 +11,8 @@
 #include "way_back.h"
 
 static bool put_misfits(CrdReport *report, bool empty_names);
+static void put_misfit(CrdReport *report, CrdStatus status, const char *value,
+					   const char *column, const char *type);
 static bool put_violations(CrdReport *report, const CrdKeptStatement *kept,
 						   bool there_now);
 
@@ -28,9 +30,19 @@ crd_report_foreign_keys(CrdReport *report, CrdColumnId id)
 	return keys != NIL;
 }
 
+/* Whether any connection points to an entry. */
+static bool
+is_used(const CrdSchema *schema, int row)
+{
+	return crd_fetch(crd_owner(schema, CRD_CONNECTIONS),
+					 psprintf("SELECT FROM connections.connections WHERE available_connection_id = %s LIMIT 1",
+							  crd_id_literals(schema)[row]), 0)->nrows > 0;
+}
+
 /*
  * Report the legacy values that the legacy columns cannot hold; whether there
- * is any.
+ * is any.  They do no harm where no connection gets them, which nobody can say
+ * beforehand while the application writes.
  */
 static bool
 put_misfits(CrdReport *report, bool empty_names)
@@ -43,13 +55,18 @@ put_misfits(CrdReport *report, bool empty_names)
 
 	for (int i = 0; i < schema->nrows; i++)
 	{
-		const CrdCatalogRow *row = &schema->rows[i];
+		const char *values[] = {schema->rows[i].provider, crd_findings_way_back(findings)->types[i]};
+		const CrdKeptColumn *kept[] = {provider, type};
 
-		if (provider)
-			found |= crd_report_misfit(report, CRD_CONNECTIONS, row->provider, "provider", provider->type);
-		if (type)
-			found |= crd_report_misfit(report, CRD_CONNECTIONS, crd_findings_way_back(findings)->types[i],
-									   "type", type->type);
+		for (int j = 0; j < lengthof(values); j++)
+		{
+			if (kept[j] == NULL || values[j] == NULL ||
+				crd_value_fits(schema, CRD_CONNECTIONS, values[j], kept[j]->type))
+				continue;
+			found = true;
+			put_misfit(report, findings->online || is_used(schema, i) ? CRD_ERROR : CRD_WARNING,
+					   values[j], kept[j]->name, kept[j]->type);
+		}
 	}
 	if (empty_names)
 		found |= crd_report_misfit(report, CRD_CONNECTIONS, "", "name", schema->column[CRD_LABEL].type);
@@ -60,13 +77,22 @@ bool
 crd_report_misfit(CrdReport *report, CrdTable table, const char *value,
 				  const char *column, const char *type)
 {
-	if (value == NULL || crd_value_fits(report->findings->schema, table, value, type))
+	if (crd_value_fits(report->findings->schema, table, value, type))
 		return false;
-	crd_report_put(report, CRD_ERROR,
+	put_misfit(report, CRD_ERROR, value, column, type);
+	return true;
+}
+
+static void
+put_misfit(CrdReport *report, CrdStatus status, const char *value,
+		   const char *column, const char *type)
+{
+	crd_report_put(report, status,
 				   psprintf("\"%s\" to become a %s", value, column),
 				   psprintf("a value that %s can hold", type),
-				   "Point these connections to another entry, or change its slug or auth_type.");
-	return true;
+				   status == CRD_ERROR ?
+				   "Point these connections to another entry, or change its slug or auth_type." :
+				   "No connection needs it now, so the atomic mode can go back; the online mode refuses.");
 }
 
 void

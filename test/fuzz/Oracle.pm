@@ -135,10 +135,10 @@ sub unmapped
 	return $self->{twin}->selectrow_array("SELECT key FROM oracle.connection WHERE $wrong LIMIT 1");
 }
 
-# Why a migration to that version should be refused, or undef.
+# Why a migration to that version, in that mode, should be refused, or undef.
 sub refusal
 {
-	my ($self, $target) = @_;
+	my ($self, $target, $online) = @_;
 	my $twin = $self->{twin};
 	my $version = $self->{version};
 
@@ -150,14 +150,14 @@ sub refusal
 		  if $version == 2 && $target >= 3 && $twin->selectrow_array('SELECT count(*) FROM oracle.connection WHERE id IS NULL OR id IS DISTINCT FROM oracle.id_of(provider, config)');
 		return undef;
 	}
-	return $self->refusal_of_legacy if $version == 4;
+	return $self->refusal_of_legacy($online) if $version == 4;
 	return undef;
 }
 
 # Whether the legacy table takes the rows that it is to get.
 sub refusal_of_legacy
 {
-	my ($self) = @_;
+	my ($self, $online) = @_;
 	my $twin = $self->{twin};
 
 	$twin->begin_work;
@@ -186,6 +186,12 @@ SELECT $columns, c.config::$self->{json} FROM (
 		config AS new_config FROM oracle.connection) t, LATERAL (SELECT new_config) c (config)
 SQL
 			$twin->do('SET CONSTRAINTS ALL IMMEDIATE');
+			# a connection of any entry might come while it is undone
+			$twin->do(<<'SQL') if $online;
+SELECT jsonb_populate_record(NULL::connections.connections,
+	jsonb_build_object('provider', k.provider, 'type', CASE WHEN d.id IS NULL THEN k.auth_type ELSE d.type END))
+FROM oracle.known k LEFT JOIN oracle.dictionary d USING (id)
+SQL
 			1;
 		} or do {
 			my $state = $twin->state;

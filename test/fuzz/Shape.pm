@@ -80,7 +80,7 @@ our @features = (
 	[ 'replica identity full', undef, { sql => 'ALTER TABLE connections.connections REPLICA IDENTITY FULL' } ],
 	[ 'row level security', undef, { sql => "ALTER TABLE connections.connections ENABLE ROW LEVEL SECURITY; CREATE POLICY mine ON connections.connections FOR SELECT TO fuzz_reader USING (user_id <> 'nobody'); ALTER TABLE connections.available_connections ENABLE ROW LEVEL SECURITY" } ],
 	[ 'forced row level security', qr/owner=owner/, { sql => "ALTER TABLE connections.connections ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY; CREATE POLICY \"by User\" ON connections.connections USING (user_id = 'nobody')" } ],
-	[ 'publication',        undef, { sql => "CREATE PUBLICATION fuzz_publication FOR TABLE connections.connections (:key, user_id) WHERE (user_id <> 'nobody'), connections.available_connections WITH (publish = 'insert')" } ],
+	[ 'publication',        qr/feature=unlogged/, { sql => "CREATE PUBLICATION fuzz_publication FOR TABLE connections.connections (:key, user_id) WHERE (user_id <> 'nobody'), connections.available_connections WITH (publish = 'insert', publish_via_partition_root)" } ],
 
 	# indexes
 	[ 'index',            undef, { sql => 'CREATE INDEX "IDX_0ea1b89120271575026380ce65" ON connections.connections (provider, type)' } ],
@@ -110,7 +110,7 @@ our @features = (
 	[ 'exclude',          qr/partitions=(hash|range|list)/, { sql => 'ALTER TABLE connections.connections ADD CONSTRAINT exclude EXCLUDE (:key_with WITH =, provider WITH =)' } ],
 	[ 'foreign key out',  undef, { sql => "CREATE TABLE connections.providers (name :provider PRIMARY KEY, n serial); INSERT INTO connections.providers (name) VALUES ('gmail'), ('smtp'), ('google_workspace'), ('telegram'); COMMENT ON INDEX connections.providers_pkey IS 'of providers'; ALTER TABLE connections.connections ADD CONSTRAINT \"FK to Providers\" FOREIGN KEY (provider) REFERENCES connections.providers ON UPDATE CASCADE", mappable => 1 } ],
 	[ 'foreign key in',   undef, { sql => 'CREATE TABLE connections.uses (entry :catalog_id_type REFERENCES connections.available_connections (id) ON DELETE CASCADE, n int DEFAULT 1); INSERT INTO connections.uses SELECT id FROM connections.available_connections' } ],
-	[ 'foreign key in to connections', qr/key=composite|partitions=(range|list)/, { sql => 'CREATE TABLE connections.logins (connection_id :id_type REFERENCES connections.connections ON DELETE CASCADE); INSERT INTO connections.logins SELECT id FROM connections.connections' } ],
+	[ 'foreign key in to connections', qr/key=composite|partitions=(range|list)|feature=unlogged/, { sql => 'CREATE TABLE connections.logins (connection_id :id_type REFERENCES connections.connections ON DELETE CASCADE); INSERT INTO connections.logins SELECT id FROM connections.connections' } ],
 
 	# triggers
 	[ 'touching trigger', undef, { sql => 'CREATE TRIGGER touch BEFORE UPDATE ON connections.connections FOR EACH ROW EXECUTE FUNCTION connections.touch()' } ],
