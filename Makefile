@@ -35,6 +35,7 @@ REGRESS = \
 	interface \
 	abuse \
 	steps \
+	rehearse \
 	plan \
 	typeorm \
 	precheck \

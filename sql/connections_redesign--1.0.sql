@@ -246,6 +246,12 @@ AS 'MODULE_PATHNAME', 'connections_rollback'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION connections_rollback(pg_catalog.int4) IS 'takes the database back to that version, or with NULL one step, in the caller''s transaction, and returns the version reached; errors 22023, 25001, 25006, 42P01, 42501, 55000, 55006, 55P03';
 
+CREATE FUNCTION connections_rehearse(step pg_catalog.int4 DEFAULT 4)
+RETURNS TABLE (step pg_catalog.int4, migration pg_catalog.text, row_count pg_catalog.int8, duration pg_catalog.interval, wal_bytes pg_catalog.int8)
+AS 'MODULE_PATHNAME', 'connections_rehearse'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION connections_rehearse(pg_catalog.int4) IS 'takes the database forward to that version in the caller''s transaction and undoes it: for each step, taken by itself, the rows that it goes through, how long it took, and the bytes of WAL that this session wrote; nobody else can use the tables meanwhile; no rows when the database is there; errors 22004, 22023, 25001, 25006, 42P01, 42501, 55000, 55006, 55P03';
+
 CREATE PROCEDURE connections_migrate_online(step pg_catalog.int4 DEFAULT 4)
 AS 'MODULE_PATHNAME', 'connections_migrate_online'
 LANGUAGE C;
@@ -288,6 +294,7 @@ COMMENT ON FUNCTION connections_verify() IS 'whether the version that the databa
 -- Don't want these to be available to public.
 REVOKE ALL ON FUNCTION connections_migrate(pg_catalog.int4) FROM PUBLIC;
 REVOKE ALL ON FUNCTION connections_rollback(pg_catalog.int4) FROM PUBLIC;
+REVOKE ALL ON FUNCTION connections_rehearse(pg_catalog.int4) FROM PUBLIC;
 REVOKE ALL ON PROCEDURE connections_migrate_online(pg_catalog.int4) FROM PUBLIC;
 REVOKE ALL ON PROCEDURE connections_rollback_online(pg_catalog.int4) FROM PUBLIC;
 REVOKE ALL ON FUNCTION connections_pause() FROM PUBLIC;

@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * atomic.c
- *	  The atomic driver: connections_migrate() and connections_rollback(), in
- *	  the caller's transaction.
+ *	  The atomic driver: connections_migrate(), connections_rollback() and
+ *	  connections_rehearse(), in the caller's transaction.
  *
  * The order is: the migration lock; both tables locked; the schema read again;
  * the checks; the plan; its actions; the record.  Whatever fails, the
- * transaction leaves everything as it was.
+ * transaction leaves everything as it was; so does a rehearsal that succeeds.
  *
  * The locks are taken as lock.h says; the plan's own statements, which may need
  * another table that a foreign key names, run under the same timeout: nothing
@@ -17,8 +17,10 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "executor/instrument.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "portability/instr_time.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -34,10 +36,36 @@ static const char nothing_changed[] = "Nothing was changed.";
 
 static const CrdLocks both_tables = {{AccessExclusiveLock, AccessExclusiveLock}};
 
+/* What connections_rehearse() finds out of a step */
+typedef struct Rehearsed
+{
+	int			step;
+	int64		rows;
+	instr_time	duration;
+	uint64		wal_bytes;
+} Rehearsed;
+
+/* What rehearse() is told and what it tells */
+typedef struct Rehearsal
+{
+	int			target;
+	int			nsteps;
+	Rehearsed	steps[CRD_LAST_STEP];
+} Rehearsal;
+
 PG_FUNCTION_INFO_V1(connections_migrate);
 PG_FUNCTION_INFO_V1(connections_rollback);
+PG_FUNCTION_INFO_V1(connections_rehearse);
 
 static int	migrate_to(int target, bool up);
+static void rehearse(void *arg);
+static void start_step(Rehearsal *rehearsal);
+static void end_step(Rehearsal *rehearsal, int number, int64 rows);
+static CrdSchema *lock_tables(int target);
+static int	set_limits(void);
+static int	settle(const CrdRun *run, CrdSchema *schema, int target);
+static CrdFindings *check_rows(const CrdSchema *before, int target);
+static CrdPlan *take_steps(const CrdRun *run, CrdFindings *findings);
 static void execute_action(const CrdSchema *schema, const CrdAction *action);
 static ErrorData *explain_error(ErrorData *edata, const CrdAction *action,
 								const char *consequence);
@@ -137,21 +165,136 @@ read_enforced(int target, CrdCheckLevel level)
 static int
 migrate_to(int target, bool up)
 {
-	CrdFindings *findings;
-	CrdSchema  *before;
+	CrdRun		run;
 	CrdSchema  *schema;
 	CrdPlan    *plan;
-	CrdRun		run;
-	int			from;
 	int			guc_level;
-	ListCell   *lc;
 
 	crd_ledger_lock();
 	run = crd_ledger_begin_run("atomic");
-	before = read_enforced(target, CRD_CHECK_SCHEMA);
-	crd_lock(before, &both_tables, crd_pause);
+	schema = lock_tables(target);
+	if (crd_is_there(schema, target, up))
+		return schema->version;
 
-	/* others may have changed what was read before the lock */
+	guc_level = set_limits();
+	(void) settle(&run, schema, target);
+	plan = take_steps(&run, check_rows(schema, target));
+	AtEOXact_GUC(false, guc_level);
+	if (plan->rewrites)
+		ereport(NOTICE,
+				(errmsg("table connections.connections was rewritten"),
+				 errhint("After the commit, VACUUM connections.connections: its visibility map is empty.")));
+	return target;
+}
+
+/*
+ * connections_rehearse(step) takes the database forward to that version, undoes
+ * it, and returns what each step took.
+ */
+Datum
+connections_rehearse(PG_FUNCTION_ARGS)
+{
+	Rehearsal	rehearsal = {.target = crd_check_step(fcinfo, 0, 1, CRD_LAST_STEP)};
+	CrdSet	   *set;
+	ErrorData  *error;
+
+	crd_check_transaction("connections_rehearse()");
+	set = crd_set_open(fcinfo);
+	if (crd_is_there(read_enforced(rehearsal.target, CRD_CHECK_BASE), rehearsal.target, true))
+		return (Datum) 0;
+
+	error = crd_try_and_undo(rehearse, &rehearsal);
+	if (error)
+		ReThrowError(error);
+	for (int i = 0; i < rehearsal.nsteps; i++)
+	{
+		const Rehearsed *step = &rehearsal.steps[i];
+		const char *values[] = {
+			psprintf("%d", step->step), crd_steps[step->step].name,
+			psprintf(INT64_FORMAT, step->rows),
+			psprintf(INT64_FORMAT " microseconds", (int64) INSTR_TIME_GET_MICROSEC(step->duration)),
+			psprintf(UINT64_FORMAT, step->wal_bytes)
+		};
+
+		crd_set_put(set, values);
+	}
+	return (Datum) 0;
+}
+
+/*
+ * What connections_rehearse() undoes.  The errors are those of one migration to
+ * the target, so that is what is checked first; then each step is taken by
+ * itself, or steps that share a rewrite could not be told apart.
+ */
+static void
+rehearse(void *arg)
+{
+	Rehearsal  *rehearsal = arg;
+	CrdRun		run;
+	CrdSchema  *schema;
+	int			settled;
+	int			guc_level;
+
+	crd_ledger_lock();
+	run = crd_ledger_begin_run("atomic");
+	schema = lock_tables(rehearsal->target);
+	if (crd_is_there(schema, rehearsal->target, true))
+		return;
+
+	guc_level = set_limits();
+	start_step(rehearsal);
+	settled = settle(&run, schema, rehearsal->target);
+	if (settled)
+		end_step(rehearsal, settled, 0);
+	(void) check_rows(schema, rehearsal->target);
+	for (int step = schema->version + 1; step <= rehearsal->target; step++)
+	{
+		start_step(rehearsal);
+		schema = crd_schema_read();
+		(void) settle(&run, schema, step);
+		end_step(rehearsal, step, take_steps(&run, check_rows(schema, step))->rows[step]);
+	}
+	AtEOXact_GUC(false, guc_level);
+}
+
+/*
+ * The WAL is what this session has written (and its parallel workers, when they
+ * have ended): the distance in the log would count what others write meanwhile.
+ */
+static void
+start_step(Rehearsal *rehearsal)
+{
+	Rehearsed  *step = &rehearsal->steps[rehearsal->nsteps];
+
+	step->wal_bytes = pgWalUsage.wal_bytes;
+	INSTR_TIME_SET_CURRENT(step->duration);
+}
+
+static void
+end_step(Rehearsal *rehearsal, int number, int64 rows)
+{
+	Rehearsed  *step = &rehearsal->steps[rehearsal->nsteps++];
+	instr_time	now;
+
+	INSTR_TIME_SET_CURRENT(now);
+	INSTR_TIME_SUBTRACT(now, step->duration);
+	step->duration = now;
+	step->wal_bytes = pgWalUsage.wal_bytes - step->wal_bytes;
+	step->step = number;
+	step->rows = rows;
+}
+
+/*
+ * Lock both tables, and read the schema again, which others may have changed
+ * meanwhile.
+ */
+static CrdSchema *
+lock_tables(int target)
+{
+	CrdSchema  *before = read_enforced(target, CRD_CHECK_SCHEMA);
+	CrdSchema  *schema;
+
+	crd_lock(before, &both_tables, crd_pause);
 	schema = read_enforced(target, CRD_CHECK_BASE);
 	for (CrdTable table = 0; table < CRD_NTABLES; table++)
 		if (schema->relation[table].relid != before->relation[table].relid)
@@ -161,39 +304,66 @@ migrate_to(int target, bool up)
 							schema->relation[table].name),
 					 errdetail("That happened while this one waited for its locks."),
 					 errhint("Call again.")));
-	if (crd_is_there(schema, target, up))
-		return schema->version;
-	from = schema->version;
+	return schema;
+}
 
-	guc_level = NewGUCNestLevel();
+/* Set what a plan is run with, and return the GUC nest level that ends it. */
+static int
+set_limits(void)
+{
+	int			guc_level = NewGUCNestLevel();
+
 	crd_limit_lock_waits();
 	if (maintenance_work_mem < CRD_MAINTENANCE_WORK_MEM)
 		crd_set_local("maintenance_work_mem",
 					  psprintf("%d", CRD_MAINTENANCE_WORK_MEM));
-	crd_execute(schema, crd_plan_preface(schema, target), nothing_changed);
-	before = schema;
-	if (before->unfinished_step)
-	{
-		int			step = before->unfinished_step;
-		bool		applied = before->unfinished_up == crd_to_be_finished(before);
+	return guc_level;
+}
 
-		findings = crd_findings(before, target, true);
-		crd_schema_read_catalog(before);
-		crd_execute(before, crd_plan_settle(findings), nothing_changed);
-		crd_ledger_record(&run, step, applied, 0);
-		schema = crd_schema_read();
-	}
+/*
+ * Bring the tables to the version that they are at, whole, with every row to be
+ * seen by their owner.  Returns the step, or 0, that this has applied.
+ */
+static int
+settle(const CrdRun *run, CrdSchema *schema, int target)
+{
+	int			step = schema->unfinished_step;
+	bool		applied = schema->unfinished_up == crd_to_be_finished(schema);
+
+	crd_execute(schema, crd_plan_preface(schema, target), nothing_changed);
+	if (step == 0)
+		return 0;
+	crd_schema_read_catalog(schema);
+	crd_execute(schema, crd_plan_settle(crd_findings(schema, target, true)), nothing_changed);
+	crd_ledger_record(run, step, applied, 0);
+	return applied ? step : 0;
+}
+
+/* Raise what is wrong with the rows of tables that have been settled. */
+static CrdFindings *
+check_rows(const CrdSchema *before, int target)
+{
+	CrdSchema  *schema = crd_schema_read();
+	CrdFindings *findings;
+
 	for (CrdTable table = 0; table < CRD_NTABLES; table++)
-	{
 		schema->relation[table].row_security_lifted = before->relation[table].row_security_binds;
-		schema->relation[table].row_security_binds = false;
-	}
 	findings = crd_findings(schema, target, true);
 	crd_checks_enforce(findings, CRD_CHECK_DATA);
+	return findings;
+}
 
-	plan = crd_plan(findings);
-	crd_execute(schema, plan->actions, nothing_changed);
-	AtEOXact_GUC(false, guc_level);
+/* Take the steps to the target, and record them. */
+static CrdPlan *
+take_steps(const CrdRun *run, CrdFindings *findings)
+{
+	int			from = findings->schema->version;
+	int			target = findings->target;
+	CrdPlan    *plan = crd_plan(findings);
+	CrdSchema  *schema;
+	ListCell   *lc;
+
+	crd_execute(findings->schema, plan->actions, nothing_changed);
 
 	/* what was done is what was meant, whatever else is in the database */
 	schema = crd_schema_read();
@@ -207,18 +377,14 @@ migrate_to(int target, bool up)
 
 	if (target > from)
 		for (int step = from + 1; step <= target; step++)
-			crd_ledger_record(&run, step, true, plan->rows[step]);
+			crd_ledger_record(run, step, true, plan->rows[step]);
 	else
 		for (int step = from; step > target; step--)
-			crd_ledger_record(&run, step, false, plan->rows[step]);
+			crd_ledger_record(run, step, false, plan->rows[step]);
 
 	foreach(lc, plan->warnings)
 		ereport(WARNING, (errmsg_internal("%s", (char *) lfirst(lc))));
-	if (plan->rewrites)
-		ereport(NOTICE,
-				(errmsg("table connections.connections was rewritten"),
-				 errhint("After the commit, VACUUM connections.connections: its visibility map is empty.")));
-	return target;
+	return plan;
 }
 
 void

@@ -180,8 +180,8 @@ crd_fetch(Oid role, const char *sql, int nparams,...)
 	return rows;
 }
 
-ErrorData *
-crd_try(void (*callback) (void *arg), void *arg)
+static ErrorData *
+in_subtransaction(void (*callback) (void *arg), void *arg, bool keep)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -192,7 +192,10 @@ crd_try(void (*callback) (void *arg), void *arg)
 	PG_TRY();
 	{
 		callback(arg);
-		ReleaseCurrentSubTransaction();
+		if (keep)
+			ReleaseCurrentSubTransaction();
+		else
+			RollbackAndReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
 	{
@@ -205,6 +208,18 @@ crd_try(void (*callback) (void *arg), void *arg)
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
 	return error;
+}
+
+ErrorData *
+crd_try(void (*callback) (void *arg), void *arg)
+{
+	return in_subtransaction(callback, arg, true);
+}
+
+ErrorData *
+crd_try_and_undo(void (*callback) (void *arg), void *arg)
+{
+	return in_subtransaction(callback, arg, false);
 }
 
 /* What crd_try_fetch() hands to crd_try() */

@@ -67,6 +67,12 @@ extern uint64 crd_run(Oid role, const char *sql, int nparams,...);
 extern ErrorData *crd_try(void (*callback) (void *arg), void *arg);
 
 /*
+ * The same, and nothing else is left of the callback when it succeeded either,
+ * but what it has written to memory.
+ */
+extern ErrorData *crd_try_and_undo(void (*callback) (void *arg), void *arg);
+
+/*
  * crd_fetch() with one parameter, for a query that data may make fail: false after
  * an error of the data (class 22 or 23) or of a name or type (class 42), which
  * is forgotten.

@@ -51,10 +51,13 @@ $primary->safe_psql('postgres', q{
 		(gen_random_uuid(), 'google_workspace', 'oauth2', 'near miss', '{"capability": "Sheets"}')});
 like(is_same($data, 'they say the same of bad data'), qr/\|error\|/, 'which is that there is an error');
 
-my ($result, $stdout, $stderr) = $standby->psql('postgres', '\set VERBOSITY verbose
-SELECT connections_migrate(4)');
-isnt($result, 0, 'the standby does not migrate');
-like($stderr, qr/ERROR:  25006:/, 'as it is read-only');
+foreach my $function ('migrate', 'rehearse')
+{
+	my ($result, $stdout, $stderr) = $standby->psql('postgres', "\\set VERBOSITY verbose
+SELECT connections_$function(4)");
+	isnt($result, 0, "the standby does not $function");
+	like($stderr, qr/ERROR:  25006:/, 'as it is read-only');
+}
 
 $primary->safe_psql('postgres', "DELETE FROM connections.connections WHERE name IN ('no capability', 'near miss')");
 $primary->safe_psql('postgres', 'SELECT connections_migrate(2)');
