@@ -41,8 +41,8 @@ typedef struct Rehearsed
 {
 	int			step;
 	int64		rows;
-	instr_time	duration;
-	uint64		wal_bytes;
+	instr_time	duration;		/* until its end: when it began ... */
+	uint64		wal_bytes;		/* ... and what had been written before */
 } Rehearsed;
 
 /* What rehearse() is told and what it tells */

@@ -64,6 +64,7 @@ static void check_primary_key(CrdReport *report);
 static void check_catalog(CrdReport *report);
 static void check_mapping(CrdReport *report);
 static void check_dependents(CrdReport *report);
+static void check_functions(CrdReport *report);
 static void check_names(CrdReport *report);
 static void check_foreign_key(CrdReport *report);
 static void check_new_columns(CrdReport *report);
@@ -89,6 +90,7 @@ static const CrdCheck checks[] = {
 	"primary key of connections cannot be used", check_primary_key},
 	{"dependents", BOTH_WAYS | NEEDS_TABLES | NEEDS_VERSION, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 	"other objects depend on columns that are dropped", check_dependents},
+	{"functions", BOTH_WAYS | NEEDS_TABLES | NEEDS_VERSION | ADVICE, 0, NULL, check_functions},
 	{"names", FORWARD | NEEDS_TABLES | NEEDS_VERSION, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 	"a name that the migration needs is taken", check_names},
 	{"foreign_key", FORWARD | NEEDS_TABLES | NEEDS_VERSION, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -591,6 +593,34 @@ check_dependents(CrdReport *report)
 	if (report->rows == NIL ||
 		((CrdReportRow *) llast(report->rows))->check_name != report->check_name)
 		crd_report_put(report, CRD_OK, "nothing", "nothing that depends on the columns", NULL);
+}
+
+/* Functions whose body is a string, and the columns that they mention. */
+static void
+check_functions(CrdReport *report)
+{
+	/* step 4 and its way back drop these, too, for whoever uses the name */
+	static const CrdDrop renames[] = {{4, true, CRD_NAME}, {4, false, CRD_LABEL}};
+	CrdColumnId columns[CRD_NDROPS + lengthof(renames)];
+	List	   *functions = NIL;
+	int			ncolumns = 0;
+	ListCell   *lc;
+
+	for (int i = 0; i < lengthof(columns); i++)
+	{
+		const CrdDrop *drop = i < CRD_NDROPS ? &crd_drops[i] : &renames[i - CRD_NDROPS];
+
+		if (drop->up == (report->direction == FORWARD) && crd_crosses(report, drop->step))
+			columns[ncolumns++] = drop->column;
+	}
+	if (ncolumns > 0)
+		functions = crd_mentioning_functions(report->findings->schema, columns, ncolumns);
+	foreach(lc, functions)
+		crd_report_put(report, CRD_WARNING, ((CrdDependent *) lfirst(lc))->what,
+					   "no function that uses what is dropped or renamed",
+					   "It may stop working afterwards: look at it, and change it together with the application.");
+	if (functions == NIL)
+		crd_report_put(report, CRD_OK, "nothing", "no function that uses what is dropped or renamed", NULL);
 }
 
 static void

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * dependents.c
- *	  What depends on a column that a step drops, as pg_depend knows it.
+ *	  What depends on a column that a step drops, as pg_depend knows it; and the
+ *	  functions that mention one, which it does not know.
  *
  * Only what is known to be brought back in full counts as kept: indexes,
  * table constraints, the column's default, extended statistics.  All else
@@ -275,6 +276,49 @@ crd_row_type_users(const CrdSchema *schema, CrdTable table)
 					 " JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid"
 					 " ORDER BY 1", 1,
 					 psprintf("%u", schema->relation[table].relid));
+	return refused(rows);
+}
+
+/*
+ * The function must mention the column and its table, unless it is a trigger
+ * function of the table, which need not name it.  "connections" before a dot is
+ * the schema, but where the column comes next.  What an extension brings is its
+ * own business, and what is in a temporary schema goes with its session.  The
+ * source of a function in C is but a symbol; one that SQL parsed has none.
+ */
+List *
+crd_mentioning_functions(const CrdSchema *schema, const CrdColumnId *columns,
+						 int ncolumns)
+{
+	StringInfoData relids;
+	StringInfoData tables;
+	CrdRows    *rows;
+
+	initStringInfo(&relids);
+	initStringInfo(&tables);
+	for (int i = 0; i < ncolumns; i++)
+	{
+		const CrdRelation *rel = &schema->relation[schema->column[columns[i]].table];
+
+		appendStringInfo(&relids, "%c%u", i == 0 ? '{' : ',', rel->relid);
+		appendStringInfo(&tables, "%c%s", i == 0 ? '{' : ',', strchr(rel->name, '.') + 1);
+	}
+	appendStringInfoChar(&relids, '}');
+	appendStringInfoChar(&tables, '}');
+	rows = crd_fetch(CRD_CALLER,
+					 "SELECT format('%s %s, whose source mentions %s',"
+					 "  CASE p.prokind WHEN 'p' THEN 'procedure' ELSE 'function' END, p.oid::regprocedure,"
+					 "  string_agg(format('%s.%s', c.relation, c.name), ', ' ORDER BY c.nth))"
+					 " FROM unnest($1::oid[], $2::text[], $3::text[]) WITH ORDINALITY c(relid, relation, name, nth)"
+					 " JOIN pg_proc p ON p.prosrc ~* format('\\y%s\\y', c.name)"
+					 "  AND (p.prosrc ~* format('\\y%1$s\\y(?!\"?\\s*\\.)|\\y%1$s\"?\\s*\\.\\s*\"?%2$s\\y', c.relation, c.name)"
+					 "   OR EXISTS (SELECT FROM pg_trigger t WHERE t.tgfoid = p.oid AND (t.tgrelid = c.relid"
+					 "    OR t.tgrelid IN (SELECT relid FROM pg_partition_tree(c.relid)))))"
+					 " JOIN pg_namespace n ON n.oid = p.pronamespace AND n.nspname !~ '^pg_temp_'"
+					 " WHERE NOT EXISTS (SELECT FROM pg_depend d"
+					 "  WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')"
+					 " GROUP BY p.oid, p.prokind ORDER BY p.oid::regprocedure::text COLLATE \"C\"", 3,
+					 relids.data, tables.data, column_names(schema, columns, ncolumns));
 	return refused(rows);
 }
 

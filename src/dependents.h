@@ -56,6 +56,13 @@ extern List *crd_dependents(const CrdSchema *schema, CrdColumnId id);
 extern List *crd_row_type_users(const CrdSchema *schema, CrdTable table);
 
 /*
+ * List of CrdDependent for each function whose source mentions a column, as
+ * far as words tell.  pg_depend does not know what is in a string.
+ */
+extern List *crd_mentioning_functions(const CrdSchema *schema,
+									  const CrdColumnId *columns, int ncolumns);
+
+/*
  * List of CrdDependent for each foreign key that has the column on one side:
  * an update as replication makes it would not look at them.
  */

@@ -180,6 +180,7 @@ crd_fetch(Oid role, const char *sql, int nparams,...)
 	return rows;
 }
 
+/* crd_try(), or, not to keep what was done, crd_try_and_undo() */
 static ErrorData *
 in_subtransaction(void (*callback) (void *arg), void *arg, bool keep)
 {

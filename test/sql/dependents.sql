@@ -91,12 +91,77 @@ TABLE refusals;
 SELECT connections_migrate(4);
 ROLLBACK;
 
--- functions whose body SQL parsed; those whose body is a string are nobody's dependents
+-- functions whose body SQL parsed
 BEGIN;
 CREATE FUNCTION connections.parsed() RETURNS text BEGIN ATOMIC SELECT min(provider) FROM connections.connections; END;
 CREATE FUNCTION connections.text() RETURNS text LANGUAGE sql AS 'SELECT min(provider) FROM connections.connections';
 TABLE refusals;
 SELECT connections_migrate(4);
+ROLLBACK;
+
+-- functions whose body is a string are nobody's dependents, as far as the server knows.  Those that seem to use what goes, or gets another
+-- name, are warned of: the words tell, the table's and the column's, or the column's alone in a trigger function of the table.
+CREATE TEMP VIEW mentions AS
+SELECT step, status, found FROM generate_series(0, 4) AS step CROSS JOIN LATERAL connections_precheck(step)
+WHERE check_name = 'functions' ORDER BY step, found COLLATE "C";
+TABLE mentions;
+BEGIN;
+SET LOCAL check_function_bodies = off;
+CREATE SCHEMA elsewhere;
+CREATE TABLE connections.other (type text, provider text);
+-- these do
+CREATE FUNCTION elsewhere.sql(uuid) RETURNS text LANGUAGE sql AS 'SELECT type FROM connections.connections WHERE id = $1';
+CREATE FUNCTION elsewhere.plpgsql() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	UPDATE Connections SET "provider" = 'gmail' WHERE Name IS NULL;
+END
+$$;
+CREATE PROCEDURE elsewhere.procedure(n int, VARIADIC text[]) LANGUAGE sql AS 'DELETE FROM "connections"."connections" c WHERE c.type = ANY ($2)';
+CREATE FUNCTION elsewhere."of a type"() RETURNS text LANGUAGE plpgsql AS $$ DECLARE t connections . "type"%TYPE; BEGIN RETURN t; END $$;
+CREATE FUNCTION elsewhere.of_both() RETURNS text LANGUAGE sql AS
+	'SELECT a.name FROM connections.available_connections a JOIN connections.connections c ON a.name = c.provider';
+CREATE FUNCTION elsewhere.dynamic() RETURNS void LANGUAGE plpgsql AS
+	$$ BEGIN EXECUTE format('SELECT %I FROM %I.%I', 'type', 'connections', 'connections'); END $$;
+CREATE FUNCTION elsewhere.in_a_comment() RETURNS int LANGUAGE sql AS $$ SELECT 1 /* the type of our connections */ $$;
+CREATE FUNCTION elsewhere.on_connections() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.provider := lower(NEW.provider); RETURN NEW; END $$;
+CREATE TRIGGER lower BEFORE INSERT ON connections.connections FOR EACH ROW EXECUTE FUNCTION elsewhere.on_connections();
+CREATE FUNCTION elsewhere.on_both() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.name := trim(NEW.name); RETURN NEW; END $$;
+CREATE TRIGGER trim BEFORE INSERT ON connections.connections FOR EACH ROW EXECUTE FUNCTION elsewhere.on_both();
+CREATE TRIGGER trim BEFORE INSERT ON connections.available_connections FOR EACH ROW EXECUTE FUNCTION elsewhere.on_both();
+CREATE FUNCTION elsewhere.tells_label() RETURNS bigint LANGUAGE sql AS 'SELECT count(label) FROM connections.connections';
+CREATE FUNCTION elsewhere.tells_entry() RETURNS bigint LANGUAGE sql AS
+	'SELECT count(*) FROM connections.connections c JOIN connections.available_connections a ON a.id = c.available_connection_id WHERE a.slug = $$smtp$$';
+-- these do not: another table of the same schema; a part of a word; no column that goes; what the server parsed (an error), or compiled; a
+-- trigger function of another table; what an extension brings, and what goes with its session
+CREATE FUNCTION elsewhere.not_this_table() RETURNS text LANGUAGE sql AS 'SELECT min(type || provider) FROM connections.other';
+CREATE FUNCTION elsewhere.not_these_words() RETURNS text LANGUAGE sql AS
+	'SELECT provider_type, subtype, "my type", type FROM old_connections JOIN connections_2024 USING (id) JOIN connections.other2 USING (id)';
+CREATE FUNCTION elsewhere.not_these_columns() RETURNS text LANGUAGE sql AS 'SELECT min(user_id::text) FROM connections.connections';
+CREATE FUNCTION elsewhere.c_language(connections.connections) RETURNS text LANGUAGE internal AS 'record_out';
+CREATE FUNCTION elsewhere.on_other() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.provider := lower(NEW.type); RETURN NEW; END $$;
+CREATE TRIGGER lower BEFORE INSERT ON connections.other FOR EACH ROW EXECUTE FUNCTION elsewhere.on_other();
+CREATE FUNCTION elsewhere.of_extension() RETURNS text LANGUAGE sql AS 'SELECT min(type) FROM connections.connections';
+ALTER EXTENSION connections_redesign ADD FUNCTION elsewhere.of_extension();
+CREATE FUNCTION pg_temp.not_for_long() RETURNS text LANGUAGE sql AS 'SELECT min(type) FROM connections.connections';
+CREATE FUNCTION elsewhere.parsed() RETURNS text BEGIN ATOMIC SELECT min(provider) FROM connections.connections; END;
+TABLE mentions;
+SELECT expected, hint FROM connections_precheck(4) WHERE check_name = 'functions' LIMIT 1;
+TABLE refusals;
+DROP FUNCTION elsewhere.parsed();
+-- a warning stops nothing
+SELECT connections_migrate(2);
+TABLE mentions;
+SELECT connections_migrate(4);
+TABLE mentions;
+ROLLBACK;
+-- partitions have triggers of their own
+BEGIN;
+ALTER TABLE connections.connections RENAME TO plain;
+CREATE TABLE connections.connections (LIKE connections.plain, PRIMARY KEY (id)) PARTITION BY HASH (id);
+CREATE TABLE connections.part PARTITION OF connections.connections FOR VALUES WITH (MODULUS 1, REMAINDER 0);
+CREATE FUNCTION connections.on_part() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE '%', NEW.type; RETURN NEW; END $$;
+CREATE TRIGGER tell BEFORE INSERT ON connections.part FOR EACH ROW EXECUTE FUNCTION connections.on_part();
+TABLE mentions;
 ROLLBACK;
 
 -- the catalog's primary key
