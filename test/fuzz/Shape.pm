@@ -86,7 +86,7 @@ our @features = (
 	[ 'index',            undef, { sql => 'CREATE INDEX "IDX_0ea1b89120271575026380ce65" ON connections.connections (provider, type)' } ],
 	[ 'unique index',     undef, { sql => 'CREATE UNIQUE INDEX unique_with_key ON connections.connections (:key, provider)' } ],
 	[ 'partial index',    undef, { sql => "CREATE INDEX \"Partial\" ON connections.connections (user_id) WHERE provider = 'smtp'" } ],
-	[ 'partial unique index', qr/partitions=(hash|range|list)/, { sql => "CREATE UNIQUE INDEX \"only one smtp of a name\" ON connections.connections (user_id, name) WHERE provider = 'smtp'" } ],
+	[ 'partial unique index', qr/partitions=(hash|range|list)/, { sql => "CREATE UNIQUE INDEX \"only one smtp of a name\" ON connections.connections (user_id, name) WHERE provider = 'smtp'", distinct => 'users' } ],
 	[ 'expression index', qr/(provider|type)=enum/, { sql => 'CREATE INDEX ON connections.connections (lower(provider), (type::text || name::text) DESC NULLS LAST)' } ],
 	[ 'covering index',   undef, { sql => 'CREATE INDEX covering ON connections.connections (user_id) INCLUDE (provider, name)' } ],
 	[ 'hash index',       undef, { sql => 'CREATE INDEX hashed ON connections.connections USING hash (type)' } ],
@@ -103,8 +103,8 @@ our @features = (
 	[ 'check of type',    undef, { sql => "ALTER TABLE connections.connections ADD CHECK (type::text IN ('oauth2', 'basic', 'bot', 'imap', 'service_account', 'OAuth2', '', 'bot_token'))" } ],
 	[ 'check that is not valid', undef, { sql => "ALTER TABLE connections.connections ADD CONSTRAINT short CHECK (length(provider::text) < 40) NOT VALID" } ],
 	[ 'check of names',   undef, { sql => "ALTER TABLE connections.connections ADD CHECK (name::text <> '' OR user_id <> 'new user')" } ],
-	[ 'unique',           qr/partitions=(hash|range|list)/, { sql => 'ALTER TABLE connections.connections ADD CONSTRAINT "one of a Name" UNIQUE (user_id, provider, name)' } ],
-	[ 'unique names',     qr/partitions=(hash|range|list)/, { sql => 'ALTER TABLE connections.connections ADD UNIQUE (name, user_id)' } ],
+	[ 'unique',           qr/partitions=(hash|range|list)/, { sql => 'ALTER TABLE connections.connections ADD CONSTRAINT "one of a Name" UNIQUE (user_id, provider, name)', distinct => 'users' } ],
+	[ 'unique names',     qr/partitions=(hash|range|list)/, { sql => 'ALTER TABLE connections.connections ADD UNIQUE (name, user_id)', distinct => 'users' } ],
 	[ 'unique nulls',     undef, { sql => 'ALTER TABLE connections.connections ADD CONSTRAINT nulls_not_distinct UNIQUE NULLS NOT DISTINCT (type, :key) WITH (fillfactor = 80)' } ],
 	[ 'deferrable unique', qr/partitions=(hash|range|list)/, { sql => 'ALTER TABLE connections.connections ADD CONSTRAINT is_deferrable UNIQUE (type, :key) DEFERRABLE INITIALLY DEFERRED' } ],
 	[ 'exclude',          qr/partitions=(hash|range|list)/, { sql => 'ALTER TABLE connections.connections ADD CONSTRAINT exclude EXCLUDE (:key_with WITH =, provider WITH =)' } ],
@@ -320,7 +320,7 @@ sub random_values
 	my $pick = sub { return $_[ $rng->(scalar @_) ] };
 	my %row = (
 		id      => $ids{ $shape->{id} }->($n),
-		user_id => $n % 5 ? "user $n" : "user of @{[int($n / 10)]}",
+		user_id => $n % 5 || has($shape, 'distinct') ? "user $n" : "user of @{[int($n / 10)]}",
 		region  => $pick->('eu', 'us', 'asia'),
 		created => $pick->('2024-01-01', '2024-06-30', '2024-07-01', '2024-12-31'),
 		tenant  => $rng->(3),
