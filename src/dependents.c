@@ -110,6 +110,18 @@
 	" pg_get_expr(x.indpred, x.indrelid)," \
 	" NOT x.indnullsnotdistinct"
 
+/* What a foreign key demands of a row, as RI_FKey_check() looks at it */
+#define FOREIGN_KEY_CONDITION \
+	" (SELECT format('%s OR EXISTS (SELECT FROM %s%s r WHERE %s)'," \
+	"   string_agg(format('connections.%I IS NULL', k.attname), CASE c.confmatchtype WHEN 'f' THEN ' AND ' ELSE ' OR ' END ORDER BY n)," \
+	"   CASE r.relkind WHEN 'r' THEN 'ONLY ' ELSE '' END, r.oid::regclass," \
+	"   string_agg(format('r.%I OPERATOR(%I.%s) connections.%I', a.attname, s.nspname, e.oprname, k.attname), ' AND ' ORDER BY n))" \
+	"  FROM unnest(c.conkey, c.confkey, c.conpfeqop) WITH ORDINALITY u(fk, pk, op, n)" \
+	"  JOIN pg_attribute k ON k.attrelid = c.conrelid AND k.attnum = u.fk" \
+	"  JOIN pg_attribute a ON a.attrelid = c.confrelid AND a.attnum = u.pk" \
+	"  JOIN pg_operator e ON e.oid = u.op JOIN pg_namespace s ON s.oid = e.oprnamespace" \
+	"  JOIN pg_class r ON r.oid = c.confrelid GROUP BY r.oid, r.relkind)"
+
 /*
  * The statements that bring the dependents back.  The indexes of partitions come
  * before the one of the partitioned table, which takes over what fits, and makes
@@ -135,10 +147,11 @@
 	"   CASE WHEN p.relkind = 'I' AND p.reloptions IS NOT NULL THEN regexp_replace(pg_get_constraintdef(c.oid)," \
 	"    '( DEFERRABLE)?( INITIALLY DEFERRED)?$', format(' WITH (%s)\\1\\2', array_to_string(p.reloptions, ', ')))" \
 	"   ELSE pg_get_constraintdef(c.oid) END)," \
-	"  CASE WHEN c.contype IN ('c', 'u') THEN c.conname END," \
+	/* a foreign key to the table itself needs columns that are not there yet */ \
+	"  CASE WHEN c.contype IN ('c', 'u') OR c.contype = 'f' AND c.confrelid <> ALL (SELECT tree.relid FROM tree) THEN c.conname END," \
 	"  CASE WHEN c.contype = 'u' THEN (SELECT array_agg(pg_get_indexdef(c.conindid, k, true) ORDER BY k)" \
 	"   FROM generate_series(1, x.indnkeyatts) k)::text END," \
-	"  CASE WHEN c.contype = 'c' THEN pg_get_expr(c.conbin, c.conrelid) END," \
+	"  CASE c.contype WHEN 'c' THEN pg_get_expr(c.conbin, c.conrelid) WHEN 'f' THEN" FOREIGN_KEY_CONDITION " END," \
 	"  coalesce(NOT x.indnullsnotdistinct, true)" \
 	"  FROM objects JOIN pg_constraint c ON c.oid = objid LEFT JOIN pg_index x ON x.indexrelid = c.conindid" \
 	"  LEFT JOIN pg_class p ON p.oid = index" \
@@ -450,6 +463,7 @@ crd_restoring(const CrdKeptStatement *kept)
 			result.first = psprintf("%s NOT VALID", kept->statement);
 			result.second = psprintf("%sVALIDATE CONSTRAINT %s", alter, name);
 			result.second_scans = true;
+			result.is_check = after(definition, "CHECK ") != NULL;
 		}
 		else if (columns && columns[0] == '(' && !kept->partitioned &&
 				 strstr(columns, "WITHOUT OVERLAPS") == NULL)

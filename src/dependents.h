@@ -34,7 +34,8 @@ typedef struct CrdKeptStatement
 
 	const char *constraint;		/* name of a constraint or unique index */
 	const char *keys;			/* text[] of unique key expressions */
-	const char *condition;		/* CHECK expression, or index predicate */
+	const char *condition;		/* what each row must meet, or the index's
+								 * predicate */
 	bool		nulls_distinct;
 
 	/* when read from kept_ddl */
@@ -91,6 +92,7 @@ typedef struct CrdRestoring
 	const char *index;			/* that first builds CONCURRENTLY, or NULL */
 	const char *second;			/* or NULL */
 	bool		second_scans;	/* it validates */
+	bool		is_check;		/* which concerns no other table */
 
 	/* a foreign key that the partitions need before, or NULL */
 	const char *foreign_key;

@@ -393,22 +393,22 @@ crd_way_back_counts(const CrdSchema *schema, const CrdWayBack *way)
 	return counts;
 }
 
-const char *
+bool
 crd_way_back_violations(const CrdSchema *schema, const CrdKeepsake *keepsake,
 						const CrdWayBack *way, const CrdKeptStatement *enforced,
-						bool there_now)
+						bool there_now, const char **violations)
 {
 	char	   *rows = rolled_back_rows(schema, keepsake, way, enforced->relation);
 	StringInfoData keys;
+	char	   *query;
 	CrdRows    *found;
 
 	if (enforced->keys == NULL)
-		found = crd_fetch(crd_owner(schema, CRD_CONNECTIONS),
-						  psprintf("SELECT array_to_string(connections_redesign.least_keys(%s), ', ')"
-								   " FROM (%s%s) connections WHERE NOT (%s)",
-								   schema->key, rows, there_now ?
-								   psprintf(" WHERE %s OR %s", way->label_changes, way->config_changes) : "",
-								   enforced->condition), 0);
+		query = psprintf("SELECT array_to_string(connections_redesign.least_keys(%s), ', ')"
+						 " FROM (%s%s) connections WHERE NOT (%s)",
+						 schema->key, rows, there_now ?
+						 psprintf(" WHERE %s OR %s", way->label_changes, way->config_changes) : "",
+						 enforced->condition);
 	else
 	{
 		Datum	   *elems;
@@ -428,21 +428,23 @@ crd_way_back_violations(const CrdSchema *schema, const CrdKeepsake *keepsake,
 			if (enforced->nulls_distinct)
 				appendStringInfo(&not_null, " AND (%s) IS NOT NULL", key);
 		}
-		found = crd_fetch(crd_owner(schema, CRD_CONNECTIONS),
-						  psprintf("SELECT array_to_string(connections_redesign.least_keys(key), ', ') FROM ("
-								   "SELECT min((%s) COLLATE \"C\") AS key FROM (%s) connections WHERE (%s)%s"
-								   " GROUP BY %s HAVING count(*) > 1"
-								   " UNION ALL "
-								   "SELECT max((%s) COLLATE \"C\") FROM (%s) connections WHERE (%s)%s"
-								   " GROUP BY %s HAVING count(*) > 1) t",
-								   schema->key, rows,
-								   enforced->condition ? enforced->condition : "true",
-								   not_null.data, keys.data,
-								   schema->key, rows,
-								   enforced->condition ? enforced->condition : "true",
-								   not_null.data, keys.data), 0);
+		query = psprintf("SELECT array_to_string(connections_redesign.least_keys(key), ', ') FROM ("
+						 "SELECT min((%s) COLLATE \"C\") AS key FROM (%s) connections WHERE (%s)%s"
+						 " GROUP BY %s HAVING count(*) > 1"
+						 " UNION ALL "
+						 "SELECT max((%s) COLLATE \"C\") FROM (%s) connections WHERE (%s)%s"
+						 " GROUP BY %s HAVING count(*) > 1) t",
+						 schema->key, rows,
+						 enforced->condition ? enforced->condition : "true",
+						 not_null.data, keys.data,
+						 schema->key, rows,
+						 enforced->condition ? enforced->condition : "true",
+						 not_null.data, keys.data);
 	}
-	return found->nrows > 0 ? found->row[0][0] : NULL;
+	if (!crd_try_fetch(crd_owner(schema, CRD_CONNECTIONS), query, NULL, &found))
+		return false;
+	*violations = found->nrows > 0 ? found->row[0][0] : NULL;
+	return true;
 }
 
 bool

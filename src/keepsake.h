@@ -134,13 +134,14 @@ extern CrdWayBackCounts *crd_way_back_counts(const CrdSchema *schema,
 /*
  * The keys of rows that a constraint or unique index would refuse after step 4
  * is undone; NULL where there is none.  A CHECK that is there now looks only at
- * the rows that the rollback updates.
+ * the rows that the rollback updates.  False where that cannot be told, such as
+ * of a foreign key to a table that the owner may not read.
  */
-extern const char *crd_way_back_violations(const CrdSchema *schema,
-										   const CrdKeepsake *keepsake,
-										   const CrdWayBack *way,
-										   const CrdKeptStatement *enforced,
-										   bool there_now);
+extern bool crd_way_back_violations(const CrdSchema *schema,
+									const CrdKeepsake *keepsake,
+									const CrdWayBack *way,
+									const CrdKeptStatement *enforced,
+									bool there_now, const char **violations);
 
 /*
  * Whether a value, cast to a type, is the same value again: not cut, and allowed

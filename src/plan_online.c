@@ -838,7 +838,7 @@ static bool
 comes_with_exchange(const CrdKeptStatement *kept, const CrdRestoring *restoring)
 {
 	return kept->of_column ||
-		(restoring->second_scans && kept->condition != NULL);
+		restoring->is_check;
 }
 
 /* Run a kept statement; "next" is what is left of it to be run later, or NULL. */

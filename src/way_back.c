@@ -138,15 +138,24 @@ crd_check_way_back_rows(CrdReport *report)
 		crd_report_put(report, CRD_OK, crd_count_text(counts->total, "connection"), "all legacy values known", NULL);
 }
 
-/* Report rows that break a constraint on the way back; whether there are any. */
+/*
+ * Report rows that break a constraint on the way back, or that this cannot be
+ * told; whether there is anything to report.
+ */
 static bool
 put_violations(CrdReport *report, const CrdKeptStatement *kept, bool there_now)
 {
 	CrdFindings *findings = report->findings;
-	const char *keys = crd_way_back_violations(findings->schema, findings->keepsake,
-											   crd_findings_way_back(findings), kept,
-											   there_now);
+	const char *keys;
 
+	if (!crd_way_back_violations(findings->schema, findings->keepsake, crd_findings_way_back(findings),
+								 kept, there_now, &keys))
+	{
+		crd_report_put(report, CRD_WARNING, psprintf("no way to tell which connections violate \"%s\"", kept->constraint),
+					   "rows that the constraint allows",
+					   "The rollback will find out when it brings the constraint back.");
+		return true;
+	}
 	if (keys == NULL)
 		return false;
 	crd_report_put(report, CRD_ERROR,

@@ -93,6 +93,53 @@ TABLE refusals;
 SELECT connections_rollback(3);
 ROLLBACK;
 
+-- a foreign key that went with provider: what an entry becomes is no key there; a NULL is, unless all of them must be
+BEGIN;
+CREATE TABLE connections.providers (name varchar(50), type varchar(50), PRIMARY KEY (name, type));
+INSERT INTO connections.providers SELECT DISTINCT provider, type FROM connections.connections;
+ALTER TABLE connections.connections ALTER type DROP NOT NULL,
+	ADD CONSTRAINT simple FOREIGN KEY (provider, type) REFERENCES connections.providers,
+	ADD CONSTRAINT whole FOREIGN KEY (provider, type) REFERENCES connections.providers MATCH FULL;
+SELECT connections_migrate(4);
+INSERT INTO connections.available_connections (id, slug, auth_type) VALUES ('0c0a1e9d-0000-4000-8000-000000000006', 'slack', 'webhook');
+INSERT INTO connections.connections (id, user_id, label, available_connection_id) VALUES
+	(md5('a')::uuid, md5('user')::uuid, 'a', '0c0a1e9d-0000-4000-8000-000000000006');
+:remember
+TABLE refusals;
+SAVEPOINT refused;
+SELECT connections_rollback(3);
+ROLLBACK TO refused;
+:unchanged
+INSERT INTO connections.providers VALUES ('slack', 'webhook');
+TABLE refusals;
+SELECT connections_rollback(3);
+ROLLBACK;
+BEGIN;
+CREATE TABLE connections.providers (name varchar(50), type varchar(50), PRIMARY KEY (name, type));
+INSERT INTO connections.providers SELECT DISTINCT provider, type FROM connections.connections;
+ALTER TABLE connections.connections ALTER type DROP NOT NULL,
+	ADD CONSTRAINT simple FOREIGN KEY (provider, type) REFERENCES connections.providers;
+UPDATE connections.connections SET type = NULL WHERE id = (SELECT id FROM connections.connections ORDER BY id LIMIT 1);
+SET CONSTRAINTS ALL IMMEDIATE;
+SELECT connections_migrate(4);
+TABLE refusals;
+SELECT connections_rollback(3);
+ROLLBACK;
+-- one to a table that the owner may refer to, but not read
+BEGIN;
+CREATE ROLE regress_crd_owner;
+GRANT USAGE, CREATE ON SCHEMA connections TO regress_crd_owner;
+CREATE TABLE connections.providers (name varchar(50) PRIMARY KEY);
+INSERT INTO connections.providers SELECT DISTINCT provider FROM connections.connections;
+GRANT REFERENCES ON connections.providers TO regress_crd_owner;
+ALTER TABLE connections.connections ADD CONSTRAINT known_provider FOREIGN KEY (provider) REFERENCES connections.providers;
+ALTER TABLE connections.connections OWNER TO regress_crd_owner;
+ALTER TABLE connections.available_connections OWNER TO regress_crd_owner;
+SELECT connections_migrate(4);
+TABLE refusals;
+SELECT connections_rollback(3);
+ROLLBACK;
+
 -- a constraint on config that the capability would break
 BEGIN;
 ALTER TABLE connections.connections ADD CONSTRAINT plain CHECK (config ->> 'plain' IS NULL OR config ->> 'capability' IS NULL);
