@@ -35,7 +35,7 @@ CREATE TABLE connections_redesign.ledger (
 COMMENT ON TABLE connections_redesign.ledger IS 'what was done, append only; read it as connections_redesign.history';
 
 CREATE TABLE connections_redesign.online_run (
-	run_id pg_catalog.int8 NOT NULL,
+	run_id pg_catalog.int8 PRIMARY KEY,
 	pid pg_catalog.int4 NOT NULL,
 	step pg_catalog.int4 NOT NULL,
 	migration pg_catalog.text NOT NULL,
@@ -119,7 +119,7 @@ CREATE TABLE connections_redesign.kept_null_label (
 COMMENT ON TABLE connections_redesign.kept_null_label IS 'the connections whose label was NULL when step 4 was undone, by primary key';
 
 CREATE TABLE connections_redesign.kept_key (
-	expression pg_catalog.text NOT NULL
+	expression pg_catalog.text PRIMARY KEY
 );
 COMMENT ON TABLE connections_redesign.kept_key IS 'the primary key of connections, by which exceptions and NULL labels are kept';
 

@@ -1,0 +1,70 @@
+--
+-- replication: replica identity, publications with lists and filters on other columns, and security labels are what they were, in both
+-- modes, forward and back; see fixtures/twins.sql.
+--
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set fixtures :abs_srcdir /fixtures
+\set SHOW_CONTEXT never
+\set rows 20
+\set crossing off
+\set brief on
+\set ECHO none
+\i :fixtures/shape.sql
+\set ECHO all
+SET check_function_bodies = off;
+\pset null NULL
+\set legacy `cat "$PG_ABS_SRCDIR/fixtures/legacy.sql" "$PG_ABS_SRCDIR/fixtures/rows.sql"`
+SELECT $$
+SET session_replication_role = replica;
+UPDATE connections.connections SET label = NULL WHERE id::text < '4';
+UPDATE connections.connections SET available_connection_id = '0c0a1e9d-0000-4000-8000-000000000003' WHERE id::text > 'c';
+RESET session_replication_role;
+$$ AS app \gset
+
+-- filters on columns that stay; replica identity full, and of an index that stays; the extension's own tables are among all tables
+SET client_min_messages = error;
+CREATE PUBLICATION regress_crd_list;
+CREATE PUBLICATION "regress_crd Filter" WITH (publish = 'insert, delete');
+CREATE PUBLICATION regress_crd_schema;
+CREATE PUBLICATION regress_crd_all FOR ALL TABLES;
+SELECT :'legacy' || $$
+ALTER TABLE connections.connections ADD COLUMN region text NOT NULL DEFAULT 'eu';
+ALTER PUBLICATION "regress_crd Filter" ADD TABLE connections.connections WHERE (region <> 'it''s' AND id IS NOT NULL), connections.available_connections WHERE (id IS NOT NULL);
+ALTER TABLE connections.connections REPLICA IDENTITY FULL;
+CREATE UNIQUE INDEX by_id ON connections.available_connections (id) INCLUDE (icon);
+ALTER TABLE connections.available_connections REPLICA IDENTITY USING INDEX by_id;
+$$ AS shape \gset
+\i :fixtures/twins.sql
+-- lists, one of them with a column that is renamed; a whole schema
+SELECT :'legacy' || $$
+ALTER PUBLICATION regress_crd_list ADD TABLE connections.connections (id, user_id, name, config), connections.available_connections (id, icon);
+ALTER PUBLICATION regress_crd_schema ADD TABLES IN SCHEMA connections;
+ALTER TABLE connections.connections REPLICA IDENTITY USING INDEX "PK_0a1f844af3122354cbd487a8d03";
+$$ AS shape \gset
+\i :fixtures/twins.sql
+SELECT tablename, attnames FROM pg_publication_tables WHERE pubname = 'regress_crd_list' ORDER BY 1;
+SELECT check_name, status, found FROM connections_precheck(4) WHERE check_name = 'publications' ORDER BY found COLLATE "C";
+DROP PUBLICATION regress_crd_list, "regress_crd Filter", regress_crd_schema, regress_crd_all;
+
+-- security labels: no provider is loaded here, so they are put into the catalog by hand
+\set ECHO none
+\i :fixtures/drop.sql
+\i :fixtures/legacy.sql
+\i :fixtures/rows.sql
+\set ECHO all
+SET allow_system_table_mods = on;
+INSERT INTO pg_seclabel (objoid, classoid, objsubid, provider, label)
+SELECT attrelid, 'pg_class'::regclass, attnum, 'a "provider"', 'it''s ' || attname FROM pg_attribute
+WHERE attrelid = 'connections.connections'::regclass AND attname IN ('provider', 'name', 'id')
+UNION ALL SELECT 'connections.connections'::regclass, 'pg_class'::regclass, 0, 'a "provider"', 'it''s all';
+RESET allow_system_table_mods;
+SET client_min_messages = warning;
+SELECT connections_migrate(4);
+SELECT attname, label FROM pg_seclabel LEFT JOIN pg_attribute ON attrelid = objoid AND attnum = objsubid WHERE provider = 'a "provider"' ORDER BY 1;
+SELECT statement FROM connections_plan(3) WHERE statement LIKE '%SECURITY LABEL%';
+-- as long as there is none, the label cannot come back, and nothing else does
+SELECT connections_rollback(3);
+\echo :LAST_ERROR_SQLSTATE
+DELETE FROM pg_seclabel WHERE provider = 'a "provider"';
+\set ECHO none
+\i :fixtures/drop.sql
