@@ -130,6 +130,7 @@ static const char *const status_names[] = {
 };
 
 static void run_check(CrdReport *report, const CrdCheck *check);
+static bool report_unfit_partitions(CrdReport *report, const CrdRelation *rel);
 
 
 /* Reporting and enforcing */
@@ -383,33 +384,39 @@ check_table_kinds(CrdReport *report)
 		else if (found == NULL && !rel->is_heap)
 			found = "a table of another access method than heap";
 
-		if (found == NULL && rel->kind == RELKIND_PARTITIONED_TABLE)
-		{
-			CrdRows    *unfit = crd_fetch(CRD_CALLER,
-										  "SELECT 'with the partition ' || c.oid::regclass || ', which is '"
-										  " || CASE WHEN c.relkind = 'f' THEN 'a foreign table'"
-										  "  WHEN c.relowner <> $2::oid THEN 'of another owner'"
-										  "  ELSE 'of another access method than heap' END"
-										  " FROM pg_partition_tree($1::oid) t JOIN pg_class c ON c.oid = t.relid"
-										  " LEFT JOIN pg_am a ON a.oid = c.relam"
-										  " WHERE c.relkind = 'f' OR c.relowner <> $2::oid"
-										  "  OR (c.relkind = 'r' AND a.amname <> 'heap') ORDER BY 1", 2,
-										  psprintf("%u", rel->relid),
-										  psprintf("%u", rel->owner));
-
-			if (unfit->nrows > 0)
-				found = unfit->row[0][0];
-		}
-
 		if (found)
 			crd_report_put(report, CRD_ERROR, psprintf("%s is %s", rel->name, found),
 						   table == CRD_CATALOG ? "an ordinary table" : "an ordinary or partitioned table",
 						   "Put an ordinary table in its place before the migration.");
-		else
+		else if (rel->kind == RELKIND_RELATION || !report_unfit_partitions(report, rel))
 			crd_report_put(report, CRD_OK, psprintf("%s is %s", rel->name,
 													rel->kind == RELKIND_RELATION ? "an ordinary table" : "a partitioned table"),
 						   "a table that can be migrated", NULL);
 	}
+}
+
+/* Report the partitions that cannot be migrated; whether there is one. */
+static bool
+report_unfit_partitions(CrdReport *report, const CrdRelation *rel)
+{
+	CrdRows    *unfit;
+
+	unfit = crd_fetch(CRD_CALLER,
+					  "SELECT 'partition ' || c.oid::regclass || CASE WHEN c.relkind = 'f' THEN ' is a foreign table'"
+					  "  WHEN c.relowner <> $2::oid THEN ' is of another owner'"
+					  "  ELSE ' is of another access method than heap' END,"
+					  " CASE WHEN c.relkind <> 'f' AND c.relowner <> $2::oid"
+					  "  THEN format('ALTER TABLE %s OWNER TO %s.', c.oid::regclass, $2::oid::regrole)"
+					  "  ELSE 'Detach the partition before the migration, or put an ordinary table in its place.' END"
+					  " FROM pg_partition_tree($1::oid) t JOIN pg_class c ON c.oid = t.relid"
+					  " LEFT JOIN pg_am a ON a.oid = c.relam"
+					  " WHERE c.relkind = 'f' OR c.relowner <> $2::oid"
+					  "  OR (c.relkind = 'r' AND a.amname <> 'heap') ORDER BY 1", 2,
+					  psprintf("%u", rel->relid), psprintf("%u", rel->owner));
+	for (int i = 0; i < unfit->nrows; i++)
+		crd_report_put(report, CRD_ERROR, unfit->row[i][0],
+					   "partitions that are ordinary tables of the same owner", unfit->row[i][1]);
+	return unfit->nrows > 0;
 }
 
 static void

@@ -242,5 +242,79 @@ ALTER TABLE connections.available_connections SET UNLOGGED;
 SELECT check_name, found, hint FROM connections_precheck(4) WHERE status = 'error';
 SELECT connections_migrate();
 ROLLBACK;
+
+-- tables and partitions that cannot be rewritten, or not by their owner: refused by both modes, with their names
+CREATE FUNCTION pg_temp.refusals() RETURNS TABLE (check_name text, found text, hint text) LANGUAGE sql AS $$
+SELECT check_name, found, hint FROM connections_precheck(4) WHERE status = 'error' AND check_name <> 'ownership'
+$$;
+CREATE ACCESS METHOD regress_crd_heap TYPE TABLE HANDLER heap_tableam_handler;
+CREATE FOREIGN DATA WRAPPER regress_crd_nothing;
+CREATE SERVER regress_crd_nowhere FOREIGN DATA WRAPPER regress_crd_nothing;
+CREATE ROLE regress_crd_other;
+ALTER TABLE connections.connections RENAME TO plain;
+CREATE TABLE connections.connections (LIKE connections.plain INCLUDING DEFAULTS) USING regress_crd_heap;
+ALTER TABLE connections.connections ADD PRIMARY KEY (id);
+SELECT * FROM pg_temp.refusals();
+:remember
+SELECT connections_migrate();
+:unchanged
+CALL connections_migrate_online();
+:unchanged
+DROP TABLE connections.connections;
+CREATE TABLE connections.connections (LIKE connections.plain INCLUDING DEFAULTS) PARTITION BY RANGE (created_at);
+CREATE FOREIGN TABLE connections.far PARTITION OF connections.connections FOR VALUES FROM (MINVALUE) TO ('2020-01-01') SERVER regress_crd_nowhere;
+CREATE TABLE connections."Other heap" PARTITION OF connections.connections FOR VALUES FROM ('2020-01-01') TO ('2021-01-01') USING regress_crd_heap;
+CREATE TABLE connections.middle PARTITION OF connections.connections FOR VALUES FROM ('2021-01-01') TO ('2022-01-01') PARTITION BY HASH (id);
+CREATE TABLE connections.of_another PARTITION OF connections.middle FOR VALUES WITH (modulus 1, remainder 0);
+ALTER TABLE connections.of_another OWNER TO regress_crd_other;
+SELECT * FROM pg_temp.refusals();
+SELECT connections_migrate();
+\echo :LAST_ERROR_SQLSTATE
+CALL connections_migrate_online();
+\echo :LAST_ERROR_SQLSTATE
+SELECT relname, relispartition FROM pg_class WHERE oid IN (SELECT relid FROM pg_partition_tree('connections.connections')) ORDER BY 1;
+DROP TABLE connections.connections;
+CREATE TYPE connections.connection AS (id uuid, user_id uuid, provider varchar(50), type varchar(50), name varchar(255), config jsonb);
+CREATE TABLE connections.connections OF connections.connection (PRIMARY KEY (id));
+SELECT * FROM pg_temp.refusals();
+SELECT connections_migrate();
+CALL connections_migrate_online();
+DROP TABLE connections.connections;
+ALTER TABLE connections.plain RENAME TO connections;
+ALTER TABLE connections.available_connections RENAME TO entries;
+CREATE TABLE connections.available_connections (LIKE connections.entries INCLUDING DEFAULTS INCLUDING INDEXES) USING regress_crd_heap;
+SELECT * FROM pg_temp.refusals() WHERE check_name = 'table_kinds';
+SELECT connections_migrate(1);
+DROP TABLE connections.available_connections;
+ALTER TABLE connections.entries RENAME TO available_connections;
+-- children and parents, a primary key that is missing, and a column elsewhere of the row type, for the online mode
+CREATE TABLE connections.child () INHERITS (connections.connections);
+SELECT * FROM pg_temp.refusals();
+:remember
+CALL connections_migrate_online();
+:unchanged
+DROP TABLE connections.child;
+ALTER TABLE connections.connections DROP CONSTRAINT "PK_0a1f844af3122354cbd487a8d03";
+SELECT * FROM pg_temp.refusals();
+:remember
+CALL connections_migrate_online();
+:unchanged
+ALTER TABLE connections.connections ADD PRIMARY KEY (id);
+CREATE TABLE connections."keeps Rows" (id int, "a Row" connections.connections);
+SELECT * FROM pg_temp.refusals();
+:remember
+CALL connections_migrate_online();
+:unchanged
+DROP TABLE connections."keeps Rows";
+CREATE VIEW connections.of_provider AS SELECT id, provider FROM connections.connections;
+SELECT * FROM pg_temp.refusals();
+:remember
+CALL connections_migrate_online();
+:unchanged
 \set ECHO none
 \i :fixtures/drop.sql
+\set ECHO all
+DROP SERVER regress_crd_nowhere;
+DROP FOREIGN DATA WRAPPER regress_crd_nothing;
+DROP ACCESS METHOD regress_crd_heap;
+DROP ROLE regress_crd_other;
