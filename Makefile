@@ -47,6 +47,11 @@ REGRESS = \
 	refused \
 	bridge \
 	types \
+	partitions \
+	storage \
+	triggers \
+	replication \
+	settings \
 	seed \
 	privileges \
 	security \

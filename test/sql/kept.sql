@@ -56,6 +56,7 @@ CREATE STATISTICS connections.together (ndistinct, dependencies) ON provider, ty
 CREATE STATISTICS connections.expressions ON (lower(type)), user_id FROM connections.connections;
 ALTER STATISTICS connections.together SET STATISTICS 500;
 COMMENT ON STATISTICS connections.together IS 'go together';
+ALTER STATISTICS connections.expressions OWNER TO "regress_crd Writer";
 ALTER TABLE connections.connections
 	ALTER provider SET DEFAULT 'smtp', ALTER type SET DEFAULT lower('BASIC'), ALTER name SET DEFAULT '',
 	ALTER provider SET STATISTICS 321, ALTER type SET STATISTICS 10, ALTER name SET STATISTICS 9,
