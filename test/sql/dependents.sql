@@ -99,6 +99,23 @@ TABLE refusals;
 SELECT connections_migrate(4);
 ROLLBACK;
 
+-- what depends on no column that goes, but on a constraint that goes with one
+BEGIN;
+ALTER TABLE connections.connections ALTER provider SET DEFAULT 'smtp', ALTER type SET DEFAULT 'basic', ADD CONSTRAINT once UNIQUE (id, type);
+CREATE FUNCTION connections.put_once(id uuid) RETURNS void BEGIN ATOMIC
+	INSERT INTO connections.connections (id, user_id, name) VALUES ($1, $1, 'once') ON CONFLICT ON CONSTRAINT once DO NOTHING;
+END;
+TABLE refusals;
+SELECT connections_migrate(4);
+ROLLBACK;
+
+-- exclusion constraints that DROP COLUMN would refuse, as they use the columns in a condition or an expression
+BEGIN;
+ALTER TABLE connections.connections ADD CONSTRAINT apart EXCLUDE USING btree (id WITH =) WHERE (provider <> 'x'),
+	ADD CONSTRAINT apart_too EXCLUDE USING btree (id WITH =, lower(type) WITH =), ADD CONSTRAINT fine EXCLUDE USING btree (id WITH =, type WITH =);
+TABLE refusals;
+ROLLBACK;
+
 -- functions whose body is a string are nobody's dependents, as far as the server knows.  Those that seem to use what goes, or gets another
 -- name, are warned of: the words tell, the table's and the column's, or the column's alone in a trigger function of the table.
 CREATE TEMP VIEW mentions AS

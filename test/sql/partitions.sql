@@ -167,6 +167,11 @@ $$ AS app \gset
 SET client_min_messages = warning;
 SELECT connections_rollback(0);
 SELECT tableoid::regclass, provider, type, name FROM connections.connections WHERE user_id = md5('user')::uuid ORDER BY provider, type;
+-- what step 3 made is not among what was kept with the column that it used
+SELECT connections_migrate(2);
+SELECT indexrelid::regclass FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY (indkey)
+WHERE indrelid::regclass::text LIKE 'connections.%' AND attname = 'available_connection_id';
+SELECT statement FROM connections_redesign.kept_ddl WHERE step IN (2, 3) AND statement IS NOT NULL;
 
 -- and one goes, with what it had of its own: that need not come back
 \set app 'DROP TABLE connections.late;'
