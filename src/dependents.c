@@ -49,7 +49,9 @@
 	" GROUP BY 1, 2, 3, 4, 5), " \
 	"kinds AS (" \
 	" SELECT d.*, CASE" \
-	"  WHEN d.classid = 'pg_class'::regclass AND i.indrelid = d.relid AND automatic THEN 'index'" \
+	"  WHEN d.classid = 'pg_class'::regclass AND i.indrelid = d.relid AND automatic" \
+	/* it would take an exclusion constraint along, which DROP COLUMN refuses */ \
+	"   AND NOT EXISTS (SELECT FROM pg_constraint e WHERE e.conindid = d.objid AND e.contype = 'x') THEN 'index'" \
 	"  WHEN d.classid = 'pg_constraint'::regclass AND automatic AND c.conrelid = d.relid AND NOT c.conislocal AND c.contype = 'c'" \
 	"   THEN 'inherited'" \
 	"  WHEN d.classid = 'pg_constraint'::regclass AND automatic" \

@@ -112,8 +112,17 @@ ROLLBACK;
 -- exclusion constraints that DROP COLUMN would refuse, as they use the columns in a condition or an expression
 BEGIN;
 ALTER TABLE connections.connections ADD CONSTRAINT apart EXCLUDE USING btree (id WITH =) WHERE (provider <> 'x'),
-	ADD CONSTRAINT apart_too EXCLUDE USING btree (id WITH =, lower(type) WITH =), ADD CONSTRAINT fine EXCLUDE USING btree (id WITH =, type WITH =);
+	ADD CONSTRAINT apart_too EXCLUDE USING btree (id WITH =, lower(type) WITH =), ADD CONSTRAINT "both" EXCLUDE USING btree (id WITH =, type WITH =) WHERE (provider <> 'x'),
+	ADD CONSTRAINT fine EXCLUDE USING btree (id WITH =, type WITH =);
 TABLE refusals;
+:remember
+SAVEPOINT refused;
+SELECT connections_migrate(4);
+ROLLBACK TO refused;
+:unchanged
+ALTER TABLE connections.connections DROP CONSTRAINT apart, DROP CONSTRAINT apart_too, DROP CONSTRAINT "both";
+SELECT connections_migrate(4);
+SELECT connections_rollback(0);
 ROLLBACK;
 
 -- functions whose body is a string are nobody's dependents, as far as the server knows.  Those that seem to use what goes, or gets another
