@@ -34,6 +34,8 @@ ALTER TABLE connections.connections ADD CONSTRAINT listed FOREIGN KEY (provider)
 ALTER TABLE connections.connections ADD CONSTRAINT once UNIQUE (id, provider, type) INCLUDE (name) WITH (fillfactor = 70) DEFERRABLE;
 ALTER TABLE connections.connections ADD CONSTRAINT apart EXCLUDE USING btree (id WITH =, type WITH =);
 ALTER TABLE connections.connections ADD CONSTRAINT alike UNIQUE NULLS NOT DISTINCT (type, id);
+ALTER TABLE connections.connections ADD COLUMN copy_of uuid,
+	ADD CONSTRAINT "Copy" FOREIGN KEY (type, copy_of) REFERENCES connections.connections (type, id) ON DELETE SET NULL (copy_of);
 COMMENT ON CONSTRAINT once ON connections.connections IS 'a constraint';
 COMMENT ON INDEX connections.once IS 'its index';
 COMMENT ON CONSTRAINT known ON connections.connections IS 'a check';
