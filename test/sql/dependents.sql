@@ -125,6 +125,17 @@ SELECT connections_migrate(4);
 SELECT connections_rollback(0);
 ROLLBACK;
 
+-- of a partitioned table: a trigger and a foreign key are named once, not for each partition
+BEGIN;
+ALTER TABLE connections.connections RENAME TO plain;
+CREATE TABLE connections.connections (LIKE connections.plain INCLUDING DEFAULTS, PRIMARY KEY (id), UNIQUE (id, provider)) PARTITION BY HASH (id);
+CREATE TABLE connections.part_0 PARTITION OF connections.connections FOR VALUES WITH (modulus 2, remainder 0);
+CREATE TABLE connections.part_1 PARTITION OF connections.connections FOR VALUES WITH (modulus 2, remainder 1);
+CREATE TRIGGER on_provider AFTER UPDATE OF provider ON connections.connections FOR EACH ROW EXECUTE FUNCTION connections.touch_updated_at();
+CREATE TABLE connections.another (id uuid, provider text, CONSTRAINT back FOREIGN KEY (id, provider) REFERENCES connections.connections (id, provider));
+TABLE refusals;
+ROLLBACK;
+
 -- functions whose body is a string are nobody's dependents, as far as the server knows.  Those that seem to use what goes, or gets another
 -- name, are warned of: the words tell, the table's and the column's, or the column's alone in a trigger function of the table.
 CREATE TEMP VIEW mentions AS
