@@ -163,6 +163,24 @@ SELECT connections_rollback(0);
 :differences
 ROLLBACK;
 
+-- config is NULL, and the entry needs a capability in it
+BEGIN;
+ALTER TABLE connections.connections ALTER config DROP NOT NULL;
+SELECT connections_migrate(4);
+INSERT INTO connections.connections (id, user_id, label, config, available_connection_id) VALUES
+	(md5('null')::uuid, md5('user')::uuid, 'null', NULL, '0c0a1e9d-0000-4000-8000-000000000003'), (md5('other')::uuid, md5('user')::uuid, 'other', NULL, '0c0a1e9d-0000-4000-8000-000000000004');
+SELECT connections_rollback(0);
+SELECT name, provider, config FROM connections.connections WHERE user_id = md5('user')::uuid ORDER BY name;
+ROLLBACK;
+BEGIN;
+ALTER TABLE connections.connections ALTER config DROP NOT NULL, ALTER config DROP DEFAULT, ALTER config TYPE json;
+SELECT connections_migrate(4);
+INSERT INTO connections.connections (id, user_id, label, config, available_connection_id) VALUES
+	(md5('null')::uuid, md5('user')::uuid, 'null', NULL, '0c0a1e9d-0000-4000-8000-000000000003'), (md5('other')::uuid, md5('user')::uuid, 'other', NULL, '0c0a1e9d-0000-4000-8000-000000000004');
+SELECT connections_rollback(0);
+SELECT name, provider, config FROM connections.connections WHERE user_id = md5('user')::uuid ORDER BY name;
+ROLLBACK;
+
 -- TypeORM and the extension by turns: what was kept on one way is not replayed on the other
 BEGIN;
 SELECT connections_migrate(1);

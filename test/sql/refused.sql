@@ -182,6 +182,28 @@ ROLLBACK TO refused;
 :unchanged
 ROLLBACK;
 
+-- types that were kept by another primary key
+BEGIN;
+UPDATE connections.connections SET type = 'imap' WHERE id IN (SELECT id FROM connections.connections WHERE provider = 'smtp' ORDER BY id LIMIT 2);
+SELECT connections_migrate(4);
+ALTER TABLE connections.connections DROP CONSTRAINT "PK_0a1f844af3122354cbd487a8d03", ADD CONSTRAINT other PRIMARY KEY (user_id, id);
+:remember
+SELECT check_name, status, found, expected, hint FROM connections_precheck(3) WHERE check_name LIKE '%way_back' AND status <> 'ok';
+SAVEPOINT refused;
+SELECT connections_rollback(3);
+ROLLBACK TO refused;
+:unchanged
+ALTER TABLE connections.connections DROP CONSTRAINT other, ADD PRIMARY KEY (id);
+UPDATE connections.connections SET label = NULL WHERE id = (SELECT id FROM connections.connections ORDER BY id LIMIT 1);
+SELECT connections_rollback(3);
+SELECT count(*) FROM connections.connections WHERE type = 'imap';
+-- labels that were NULL are known by it, too, but to lose that is no reason to refuse
+ALTER TABLE connections.connections DROP CONSTRAINT connections_pkey, ADD CONSTRAINT other PRIMARY KEY (user_id, id);
+SELECT status, found, expected, hint FROM connections_precheck(4) WHERE check_name = 'dependents' AND found LIKE 'primary key%';
+SELECT connections_migrate(4);
+SELECT count(*) FROM connections.connections WHERE label IS NULL;
+ROLLBACK;
+
 -- the catalog's new columns are kept while step 1 is undone: values that were changed, and an entry beyond the five
 SELECT connections_migrate(1);
 SELECT slug FROM connections_seed_catalog() WHERE action <> 'updated';
