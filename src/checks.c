@@ -85,7 +85,7 @@ static const CrdCheck checks[] = {
 	{"ownership", ALWAYS | NEEDS_TABLES | BASE | BLOCKING, ERRCODE_INSUFFICIENT_PRIVILEGE,
 	"must be owner of the tables of the migration", check_ownership},
 	{"columns", ALWAYS | NEEDS_TABLES | NEEDS_VERSION | BLOCKING, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-	"columns are not of a type that can be migrated", check_columns},
+	"columns cannot be migrated as they are", check_columns},
 	{"primary_key", BOTH_WAYS | NEEDS_TABLES, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 	"primary key of connections cannot be used", check_primary_key},
 	{"dependents", BOTH_WAYS | NEEDS_TABLES | NEEDS_VERSION, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -514,6 +514,20 @@ check_columns(CrdReport *report)
 						   "an ordinary column", "Make it an ordinary column before the migration.");
 			fine = false;
 		}
+	}
+	if (report->direction == FORWARD && crd_crosses(report, 4) && !schema->column[CRD_NAME].not_null)
+	{
+		CrdRows    *rows;
+
+		rows = crd_fetch(CRD_CALLER,
+						 "SELECT format('NOT NULL on column %s.name, which connections does not have', a.attrelid::regclass)"
+						 " FROM pg_partition_tree($1::oid) t JOIN pg_attribute a ON a.attrelid = t.relid"
+						 " WHERE t.level > 0 AND a.attname = 'name' AND a.attnotnull ORDER BY t.level, 1", 1,
+						 psprintf("%u", schema->relation[CRD_CONNECTIONS].relid));
+		for (int i = 0; i < rows->nrows; i++)
+			crd_report_put(report, CRD_ERROR, rows->row[i][0], "a label that may be NULL in every partition",
+						   "Drop NOT NULL of the partition's column before the migration.");
+		fine = fine && rows->nrows == 0;
 	}
 	if (fine)
 		crd_report_put(report, CRD_OK, "columns of types that can be migrated",

@@ -363,6 +363,7 @@ step4_up(CrdPlanner *planner)
 		crd_plan_add(planner, CRD_PREPARE, CRD_RUN, CRD_CONNECTIONS, AccessExclusiveLock,
 					 "label may be NULL",
 					 "ALTER TABLE connections.connections ALTER COLUMN name DROP NOT NULL");
+	crd_plan_drop_own_not_null(planner, CRD_PREPARE);
 	if (keepsake->has_null_labels)
 	{
 		crd_plan_add(planner, CRD_PREPARE, CRD_RUN_AS_REPLICA, CRD_CONNECTIONS, RowExclusiveLock,

@@ -387,6 +387,7 @@ crd_step4_up_online(CrdPlanner *planner)
 		crd_plan_alter(planner, CRD_CONNECTIONS, "label may be NULL", "ALTER COLUMN name DROP NOT NULL");
 	crd_plan_alter(planner, CRD_CONNECTIONS, "drop provider and type",
 				   "DROP COLUMN provider, DROP COLUMN type");
+	crd_plan_drop_own_not_null(planner, CRD_FINISH);
 	crd_plan_add(planner, CRD_FINISH, CRD_RUN, CRD_CONNECTIONS, AccessExclusiveLock,
 				 "name becomes label",
 				 "ALTER TABLE connections.connections RENAME COLUMN name TO label");

@@ -273,6 +273,24 @@ crd_plan_forget_types(CrdPlanner *planner, CrdPart part)
 }
 
 void
+crd_plan_drop_own_not_null(CrdPlanner *planner, CrdPart part)
+{
+	CrdRows    *rows;
+
+	rows = crd_fetch(CRD_CALLER,
+					 "SELECT n.conrelid::regclass FROM pg_partition_tree($1::oid) t"
+					 " JOIN pg_attribute a ON a.attrelid = t.relid AND a.attname = 'name'"
+					 " JOIN pg_constraint n ON n.conrelid = t.relid AND n.contype = 'n' AND n.conislocal"
+					 "  AND n.conkey = ARRAY[a.attnum]"
+					 " WHERE t.level > 0 ORDER BY t.level, t.relid", 1,
+					 psprintf("%u", planner->schema->relation[CRD_CONNECTIONS].relid));
+	for (int i = 0; i < rows->nrows; i++)
+		crd_plan_add(planner, part, CRD_RUN, CRD_CONNECTIONS, AccessExclusiveLock,
+					 "label may be NULL in the partition, too",
+					 "ALTER TABLE %s ALTER COLUMN name DROP NOT NULL", rows->row[i][0]);
+}
+
+void
 crd_plan_create_bridge(CrdPlanner *planner)
 {
 	/* others may have applied step 4 without dropping it */

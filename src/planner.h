@@ -97,6 +97,12 @@ extern void crd_plan_forget(CrdPlanner *planner, CrdPart part,
 /* The dictionary of types and its exceptions. */
 extern void crd_plan_forget_types(CrdPlanner *planner, CrdPart part);
 
+/*
+ * Drop the NOT NULL of name that partitions have of their own, from 18 on: it
+ * stays when that of the partitioned table goes.
+ */
+extern void crd_plan_drop_own_not_null(CrdPlanner *planner, CrdPart part);
+
 extern void crd_plan_create_bridge(CrdPlanner *planner);
 
 /* Create a trigger that fires ALWAYS. */

@@ -233,6 +233,23 @@ TABLE refusals;
 SELECT connections_migrate(4);
 ROLLBACK;
 
+-- a partition whose name must not be NULL, where that of the table may be
+BEGIN;
+ALTER TABLE connections.connections RENAME TO plain;
+ALTER TABLE connections.plain ALTER name DROP NOT NULL;
+CREATE TABLE connections.connections (LIKE connections.plain INCLUDING DEFAULTS, PRIMARY KEY (id)) PARTITION BY HASH (id);
+CREATE TABLE connections.part PARTITION OF connections.connections FOR VALUES WITH (modulus 1, remainder 0);
+INSERT INTO connections.connections TABLE connections.plain;
+ALTER TABLE connections.part ALTER name SET NOT NULL;
+TABLE refusals;
+SAVEPOINT refused;
+SELECT connections_migrate(4);
+ROLLBACK TO refused;
+SELECT connections_migrate(3);
+ALTER TABLE connections.part ALTER name DROP NOT NULL;
+SELECT connections_migrate(4);
+ROLLBACK;
+
 -- columns of the row type elsewhere: plain, in an array, a domain, a composite type, a materialized view
 BEGIN;
 CREATE TABLE connections.keeps_plain (row connections.connections);
