@@ -55,6 +55,7 @@ REGRESS = \
 	seed \
 	privileges \
 	security \
+	security_online \
 	grants \
 	row_security \
 	quoting \

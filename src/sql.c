@@ -11,11 +11,13 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
+#include "commands/trigger.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -277,14 +279,77 @@ crd_run(Oid role, const char *sql, int nparams,...)
 	return processed;
 }
 
+/*
+ * An UPDATE as replication would do it must not let the owner's functions, which
+ * CHECK constraints, index expressions and ALWAYS triggers call, write other
+ * tables like that: it would pass by the triggers and foreign keys of others,
+ * for which one has to be a superuser.  So while a function runs that did not
+ * come with the server, session_replication_role is what it was.
+ */
+static struct
+{
+	bool		installed;		/* the hooks, for as long as the session lasts */
+	bool		running;		/* such an UPDATE */
+	int			depth;			/* of functions in it */
+	int			role;			/* that they run with */
+}			as_replica;
+
+static needs_fmgr_hook_type prev_needs_fmgr_hook;
+static fmgr_hook_type prev_fmgr_hook;
+
+static bool
+function_needs_role(Oid function)
+{
+	return (as_replica.running && function >= FirstNormalObjectId) ||
+		(prev_needs_fmgr_hook && prev_needs_fmgr_hook(function));
+}
+
+/* An error sees to it that the function is left, too. */
+static void
+switch_role_of_function(FmgrHookEventType event, FmgrInfo *flinfo, Datum *arg)
+{
+	if (prev_fmgr_hook)
+		prev_fmgr_hook(event, flinfo, arg);
+	if (!as_replica.running)
+		return;
+	if (event == FHET_START && as_replica.depth++ == 0)
+		SessionReplicationRole = as_replica.role;
+	else if (event != FHET_START && --as_replica.depth == 0)
+		SessionReplicationRole = SESSION_REPLICATION_ROLE_REPLICA;
+}
+
 uint64
 crd_run_as_replica(Oid role, const char *sql)
 {
 	int			guc_level = NewGUCNestLevel();
 	uint64		processed;
+	bool		was_running = as_replica.running;
+	int			was_depth = as_replica.depth;
+	int			was_role = as_replica.role;
 
-	crd_set_local("session_replication_role", "replica");
-	processed = crd_run(role, sql, 0);
+	if (!as_replica.installed)
+	{
+		prev_needs_fmgr_hook = needs_fmgr_hook;
+		needs_fmgr_hook = function_needs_role;
+		prev_fmgr_hook = fmgr_hook;
+		fmgr_hook = switch_role_of_function;
+		as_replica.installed = true;
+	}
+	as_replica.role = SessionReplicationRole;
+	as_replica.depth = 0;
+	as_replica.running = true;
+	PG_TRY();
+	{
+		crd_set_local("session_replication_role", "replica");
+		processed = crd_run(role, sql, 0);
+	}
+	PG_FINALLY();
+	{
+		as_replica.running = was_running;
+		as_replica.depth = was_depth;
+		as_replica.role = was_role;
+	}
+	PG_END_TRY();
 	AtEOXact_GUC(false, guc_level);
 	return processed;
 }

@@ -6,95 +6,10 @@ SET client_min_messages = warning;
 DROP EXTENSION connections_redesign;
 CREATE EXTENSION connections_redesign;
 
-CREATE ROLE regress_crd_owner;
-CREATE SCHEMA connections AUTHORIZATION regress_crd_owner;
-SET ROLE regress_crd_owner;
-
--- The owner's functions write down as whom they run, and try to become the superuser.
-CREATE TABLE connections.log (planted text, ran_as text, set_role text, session_authorization text, make_superuser text);
-CREATE FUNCTION connections.spy(planted text) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-	attempts text[] := ARRAY[format('SET LOCAL ROLE %I', session_user), 'SET LOCAL SESSION AUTHORIZATION DEFAULT', 'ALTER ROLE regress_crd_owner SUPERUSER'];
-	whoami text := CASE current_user WHEN session_user THEN 'THE SUPERUSER' ELSE current_user END;
-BEGIN
-	FOR i IN 1 .. 3 LOOP
-		BEGIN
-			EXECUTE attempts[i];
-			RAISE EXCEPTION USING ERRCODE = 'CR000';
-		EXCEPTION
-			WHEN SQLSTATE 'CR000' THEN attempts[i] := 'SUCCEEDED';
-			WHEN OTHERS THEN attempts[i] := SQLERRM;
-		END;
-	END LOOP;
-	INSERT INTO connections.log VALUES (planted, whoami, attempts[1], attempts[2], attempts[3]);
-	PERFORM set_config('search_path', 'connections', false);
-END
-$$;
-CREATE VIEW connections.seen AS
-SELECT planted, ran_as, bool_or('SUCCEEDED' IN (set_role, session_authorization, make_superuser)) AS escaped
-FROM connections.log GROUP BY 1, 2 ORDER BY 1, 2;
-
--- a cast, in both directions
-CREATE TYPE connections.provider AS ENUM ('gmail', 'google_workspace', 'smtp', 'telegram');
-CREATE FUNCTION connections.provider_text(connections.provider) RETURNS text LANGUAGE plpgsql AS
-	$$ BEGIN PERFORM connections.spy('cast to text'); RETURN textin(enum_out($1)); END $$;
-CREATE CAST (connections.provider AS text) WITH FUNCTION connections.provider_text;
-CREATE FUNCTION connections.text_provider(text) RETURNS connections.provider LANGUAGE plpgsql AS
-	$$ BEGIN PERFORM connections.spy('cast from text'); RETURN enum_in(textout($1), 'connections.provider'::regtype); END $$;
-CREATE CAST (text AS connections.provider) WITH FUNCTION connections.text_provider;
-
--- a domain
-CREATE FUNCTION connections.check_domain(text) RETURNS boolean LANGUAGE plpgsql AS
-	$$ BEGIN PERFORM connections.spy('domain'); RETURN true; END $$;
-CREATE DOMAIN connections.type AS text CHECK (connections.check_domain(VALUE));
-
-CREATE FUNCTION connections.check_row(text) RETURNS boolean LANGUAGE plpgsql AS
-	$$ BEGIN PERFORM connections.spy('CHECK on ' || $1); RETURN true; END $$;
-CREATE FUNCTION connections.default_value(text) RETURNS text LANGUAGE plpgsql AS
-	$$ BEGIN PERFORM connections.spy('default of ' || $1); RETURN 'gmail'; END $$;
-CREATE FUNCTION connections.index_key(text, text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS
-	$$ BEGIN PERFORM connections.spy($1); RETURN $2; END $$;
-CREATE FUNCTION connections.always() RETURNS trigger LANGUAGE plpgsql AS
-	$$ BEGIN PERFORM connections.spy(TG_LEVEL || ' trigger on ' || TG_TABLE_NAME); RETURN NEW; END $$;
-
-CREATE TABLE connections.available_connections (
-	id int PRIMARY KEY DEFAULT connections.default_value('available_connections.id')::int,
-	name text NOT NULL UNIQUE CHECK (connections.check_row('available_connections.name')),
-	icon text, cover text, description text,
-	CHECK (connections.check_row('available_connections'))
-);
-CREATE TABLE connections.connections (
-	id int PRIMARY KEY,
-	provider connections.provider NOT NULL DEFAULT connections.default_value('connections.provider')::connections.provider,
-	type connections.type NOT NULL DEFAULT connections.default_value('connections.type'),
-	name text NOT NULL DEFAULT connections.default_value('connections.name'),
-	config jsonb,
-	size int GENERATED ALWAYS AS (length(connections.index_key('generated column', name))) STORED,
-	CONSTRAINT on_row CHECK (connections.check_row('connections')),
-	CONSTRAINT on_provider CHECK (provider IS NOT NULL AND connections.check_row('connections.provider')),
-	CONSTRAINT on_name CHECK (name IS NULL OR connections.check_row('connections.name'))
-);
-INSERT INTO connections.available_connections VALUES (1, 'calendar'), (2, 'gmail'), (3, 'sheets'), (4, 'smtp'), (5, 'telegram');
-INSERT INTO connections.connections VALUES
-	(1, 'gmail', 'oauth2', 'one', '{}'), (2, 'gmail', 'oauth2', 'two', '{}'), (3, 'gmail', 'imap', 'three', '{}'),
-	(4, 'google_workspace', 'oauth2', 'four', '{"capability": "sheets"}'), (5, 'smtp', 'basic', 'five', '{}');
-CREATE INDEX ON connections.available_connections (connections.index_key('index of available_connections', icon));
-CREATE INDEX ON connections.connections (connections.index_key('index of connections', name));
-CREATE INDEX ON connections.connections (id) WHERE connections.index_key('index predicate', name) <> '';
-CREATE UNIQUE INDEX ON connections.connections (id, connections.index_key('index of connections.type', type));
-CREATE STATISTICS connections.expression ON (connections.index_key('statistics', name)) FROM connections.connections;
-CREATE TRIGGER row_always BEFORE INSERT OR UPDATE OR DELETE ON connections.connections FOR EACH ROW EXECUTE FUNCTION connections.always();
-CREATE TRIGGER statement_always AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON connections.connections FOR EACH STATEMENT EXECUTE FUNCTION connections.always();
-ALTER TABLE connections.connections ENABLE ALWAYS TRIGGER row_always, ENABLE ALWAYS TRIGGER statement_always;
-CREATE TRIGGER row_always BEFORE INSERT OR UPDATE OR DELETE ON connections.available_connections FOR EACH ROW EXECUTE FUNCTION connections.always();
-ALTER TABLE connections.available_connections ENABLE ALWAYS TRIGGER row_always;
-CREATE RULE also AS ON UPDATE TO connections.connections DO ALSO SELECT connections.spy('rule');
-ALTER TABLE connections.connections ENABLE ALWAYS RULE also;
-CREATE POLICY everybody ON connections.connections USING (connections.check_row('policy'));
-ALTER TABLE connections.connections ENABLE ROW LEVEL SECURITY;
-TRUNCATE connections.log;
-RESET search_path;
-RESET ROLE;
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set ECHO none
+\i :abs_srcdir/fixtures/planted.sql
+\set ECHO all
 
 -- That the spy would notice: as the superuser everything succeeds.
 BEGIN;
@@ -138,9 +53,12 @@ TRUNCATE connections.log;
 SELECT connections_migrate(4);
 SELECT * FROM connections.seen;
 SELECT DISTINCT set_role, session_authorization, make_superuser = 'SUCCEEDED' AS made_superuser FROM connections.log;
-SELECT id, available_connection_id, label FROM connections.connections ORDER BY id;
 SELECT current_user = session_user, rolsuper FROM pg_roles WHERE rolname = 'regress_crd_owner';
 SHOW search_path;
+SET ROLE regress_crd_owner;
+SELECT id, available_connection_id, label FROM connections.connections ORDER BY id;
+RESET search_path;
+RESET ROLE;
 
 -- What is deferred to the commit would run as the superuser.
 SET ROLE regress_crd_owner;
@@ -169,7 +87,6 @@ CREATE EXTENSION connections_redesign;
 --
 -- A hostile search_path, which has its own =, ||, count, lower, ... before those of pg_catalog
 --
-\getenv abs_srcdir PG_ABS_SRCDIR
 \set ECHO none
 \set rows 60
 \i :abs_srcdir/fixtures/legacy.sql
