@@ -140,7 +140,8 @@
 	"   level DESC, objid) AS o" \
 	" FROM dependents WHERE kind IN ('index', 'constraint', 'inherited', 'not null', 'statistics')), " \
 	"statements(o, n, statement, name, keys, condition, nulls_distinct) AS (" \
-	" SELECT o, 1, CASE p.relkind WHEN 'I' THEN regexp_replace(pg_get_indexdef(objid), ' ON ONLY ', ' ON ')" \
+	/* the index's own name may have an ON ONLY */ \
+	" SELECT o, 1, CASE p.relkind WHEN 'I' THEN regexp_replace(pg_get_indexdef(objid), '^(([^\"]|\"([^\"]|\"\")*\")*?) ON ONLY ', '\\1 ON ')" \
 	"  ELSE pg_get_indexdef(objid) END," INDEX_ENFORCES("objid") \
 	"  FROM objects JOIN pg_index x ON x.indexrelid = objid JOIN pg_class p ON p.oid = objid" \
 	"  WHERE kind = 'index'" \
