@@ -56,6 +56,7 @@ REGRESS = \
 	privileges \
 	security \
 	security_online \
+	surface \
 	grants \
 	row_security \
 	quoting \

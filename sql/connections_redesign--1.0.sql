@@ -308,15 +308,16 @@ FROM connections_redesign.ledger;
 COMMENT ON VIEW connections_redesign.history IS 'what was done, in the order of id; a failed atomic run leaves no row';
 GRANT SELECT ON connections_redesign.history TO PUBLIC;
 
--- Who waits cannot write, so what is waited for is looked up by who looks.
+-- Who waits cannot write, so what is waited for is looked up by who looks.  Nothing in it may come from the schema that CREATE EXTENSION
+-- chose, where others may have operators: not the = of NULLIF either.
 CREATE VIEW connections_redesign.progress AS
 SELECT r.run_id, r.pid, r.step, r.migration, r.direction, r.phase, r.blocks_done, r.blocks_total, r.rows_done,
-	pg_catalog.round((r.rows OPERATOR(pg_catalog./) nullif(r.seconds, 0))::pg_catalog.numeric, 1) AS rows_per_second,
-	pg_catalog.round(r.hot_rows::pg_catalog.numeric OPERATOR(pg_catalog./) nullif(r.rows_done, 0), 3) AS hot_share,
+	pg_catalog.round((r.rows OPERATOR(pg_catalog./) nullif(r.seconds, 0::pg_catalog.float8))::pg_catalog.numeric, 1) AS rows_per_second,
+	pg_catalog.round(r.hot_rows::pg_catalog.numeric OPERATOR(pg_catalog./) nullif(r.rows_done, 0::pg_catalog.int8), 3) AS hot_share,
 	pg_catalog.make_interval(secs => pg_catalog.ceil(r.seconds OPERATOR(pg_catalog.*) (r.blocks_total OPERATOR(pg_catalog.-) r.blocks_done)
-		OPERATOR(pg_catalog./) nullif(r.blocks, 0))) AS eta,
+		OPERATOR(pg_catalog./) nullif(r.blocks, 0::pg_catalog.float8))) AS eta,
 	coalesce(r.waiting_for, CASE WHEN pg_catalog.cardinality(r.blockers) OPERATOR(pg_catalog.>) 0 THEN 'a lock' END) AS waiting_for,
-	nullif(r.blockers, '{}') AS waiting_on,
+	CASE WHEN pg_catalog.cardinality(r.blockers) OPERATOR(pg_catalog.>) 0 THEN r.blockers END AS waiting_on,
 	CASE WHEN r.share OPERATOR(pg_catalog.>=) 0 THEN
 		pg_catalog.format('[%s] %s %%', pg_catalog.rpad(pg_catalog.repeat('#', pg_catalog.floor(30 OPERATOR(pg_catalog.*) r.share)::pg_catalog.int4), 30, '.'),
 			pg_catalog.floor(100 OPERATOR(pg_catalog.*) r.share))
