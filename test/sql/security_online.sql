@@ -68,6 +68,17 @@ SET ROLE regress_crd_owner;
 SELECT id, available_connection_id, label FROM connections.connections ORDER BY id;
 RESET ROLE;
 RESET search_path;
+-- What runs as its caller is not for a superuser to call: the seed, and the list.  The server, too, runs such code for who just plans a query.
+TRUNCATE connections.log;
+\c -
+SET client_min_messages = warning;
+SELECT count(*) FROM connections_available();
+RESET search_path;
+SELECT * FROM connections.seen;
+TRUNCATE connections.log;
+SELECT DISTINCT action FROM connections_seed_catalog();
+RESET search_path;
+SELECT * FROM connections.seen;
 DROP EVENT TRIGGER regress_crd_see;
 SELECT who, count(*) > 10 AS many FROM public.regress_crd_seen GROUP BY 1;
 SELECT tag FROM public.regress_crd_seen GROUP BY 1 ORDER BY tag COLLATE "C";
