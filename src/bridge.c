@@ -40,6 +40,7 @@
 #include "access/relation.h"
 #include "catalog/namespace.h"
 #include "catalog/partition.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
@@ -47,6 +48,7 @@
 #include "funcapi.h"
 #include "lib/stringinfo.h"
 #include "parser/parse_coerce.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/fmgroids.h"
@@ -117,7 +119,7 @@ static Datum fire_bridge(FunctionCallInfo fcinfo, CrdFill fill);
 static CrdFiller *filler_of_trigger(FunctionCallInfo fcinfo, CrdFill fill,
 									int timing);
 static bool is_connections(Relation rel);
-static void open_column(Column *column, TupleDesc desc, int attnum);
+static void open_column(Column *column, Relation rel, int attnum);
 static void open_key(CrdFiller *filler, Relation rel);
 static char *column_text(Column *column, HeapTuple tuple, TupleDesc desc);
 static char *key_text(CrdFiller *filler, HeapTuple tuple, TupleDesc desc);
@@ -425,13 +427,13 @@ open_filler(Relation rel, const Trigger *trigger, CrdFill fill,
 
 	filler->fill = fill;
 	filler->context = context;
-	open_column(&filler->provider, desc, SPI_fnumber(desc, "provider"));
-	open_column(&filler->type, desc, SPI_fnumber(desc, "type"));
-	open_column(&filler->label, desc, SPI_fnumber(desc, "label"));
+	open_column(&filler->provider, rel, SPI_fnumber(desc, "provider"));
+	open_column(&filler->type, rel, SPI_fnumber(desc, "type"));
+	open_column(&filler->label, rel, SPI_fnumber(desc, "label"));
 	filler->config = SPI_fnumber(desc, "config");
 	if (filler->config > 0)
 		filler->config_type = getBaseType(SPI_gettypeid(desc, filler->config));
-	open_column(&filler->id, desc, SPI_fnumber(desc, "available_connection_id"));
+	open_column(&filler->id, rel, SPI_fnumber(desc, "available_connection_id"));
 	if (fill != CRD_FILL_ID)
 		open_key(filler, rel);
 
@@ -500,8 +502,12 @@ is_connections(Relation rel)
 		 list_member_oid(get_partition_ancestors(RelationGetRelid(rel)), relid));
 }
 
+/*
+ * The table's owner must be allowed to call a cast, as for the functions of its
+ * triggers: nobody else checks that.  Else the column reads as it is sent out.
+ */
 static void
-open_column(Column *column, TupleDesc desc, int attnum)
+open_column(Column *column, Relation rel, int attnum)
 {
 	Oid			function = InvalidOid;
 	bool		varlena;
@@ -509,14 +515,16 @@ open_column(Column *column, TupleDesc desc, int attnum)
 	if (attnum <= 0)
 		return;
 	column->attnum = attnum;
-	column->type = getBaseType(SPI_gettypeid(desc, attnum));
+	column->type = getBaseType(SPI_gettypeid(RelationGetDescr(rel), attnum));
 	switch (find_coercion_pathway(TEXTOID, column->type, COERCION_EXPLICIT, &function))
 	{
 		case COERCION_PATH_RELABELTYPE:
 			column->is_text = true;
 			return;
 		case COERCION_PATH_FUNC:
-			column->cast = get_func_nargs(function) == 1;
+			column->cast = get_func_nargs(function) == 1 &&
+				object_aclcheck(ProcedureRelationId, function,
+								rel->rd_rel->relowner, ACL_EXECUTE) == ACLCHECK_OK;
 			break;
 		default:
 			break;
@@ -540,7 +548,7 @@ open_key(CrdFiller *filler, Relation rel)
 	filler->nkeys = IndexRelationGetNumberOfKeyAttributes(index);
 	filler->keys = palloc0(sizeof(Column) * filler->nkeys);
 	for (int i = 0; i < filler->nkeys; i++)
-		open_column(&filler->keys[i], desc, index->rd_index->indkey.values[i]);
+		open_column(&filler->keys[i], rel, index->rd_index->indkey.values[i]);
 	if (filler->nkeys > 1)
 	{
 		filler->key_desc = CreateTemplateTupleDesc(filler->nkeys);

@@ -50,9 +50,15 @@
 #define CRD_WAL_COMPRESSION "on"
 #endif
 
-/* 16 declares _PG_init in fmgr.h and hides all other symbols */
+/*
+ * 16 declares _PG_init in fmgr.h and hides all other symbols, and has one
+ * function for the privileges on all kinds of objects
+ */
 #if PG_VERSION_NUM < 160000
 extern PGDLLEXPORT void _PG_init(void);
+
+#define object_aclcheck(classid, objectid, roleid, mode) \
+	pg_proc_aclcheck(objectid, roleid, mode)
 #endif
 
 /*

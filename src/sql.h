@@ -83,7 +83,8 @@ extern bool crd_try_fetch(Oid role, const char *sql, const char *param,
 /*
  * Run an UPDATE as "role" as replication would: only ALWAYS and REPLICA
  * triggers fire, updated_at does not move, and no trigger event stays pending
- * that would make a later ALTER TABLE fail.
+ * that would make a later ALTER TABLE fail.  Functions that are called meanwhile
+ * run with the session's own session_replication_role.
  */
 extern uint64 crd_run_as_replica(Oid role, const char *sql);
 

@@ -1,6 +1,8 @@
 --
 -- The helper functions are for everybody to call: whatever they are given, they answer or refuse, and the server stays up.
 --
+DROP EXTENSION connections_redesign;
+CREATE EXTENSION connections_redesign;
 CREATE ROLE regress_crd_guest;
 CREATE SCHEMA guest AUTHORIZATION regress_crd_guest;
 SET ROLE regress_crd_guest;
@@ -36,6 +38,27 @@ CREATE TRIGGER b BEFORE INSERT ON guest.bare FOR EACH ROW EXECUTE FUNCTION conne
 INSERT INTO guest.bare VALUES (1) RETURNING *;
 CREATE TRIGGER d BEFORE DELETE ON guest.bare FOR EACH ROW EXECUTE FUNCTION connections_redesign.bridge();
 DELETE FROM guest.bare;
+
+-- a cast that he may not call, the bridge does not call for him
+RESET ROLE;
+CREATE TYPE public.regress_crd_secret AS ENUM ('gmail');
+CREATE FUNCTION public.regress_crd_reveal(public.regress_crd_secret) RETURNS text SECURITY DEFINER LANGUAGE plpgsql AS
+	$$ BEGIN RAISE NOTICE 'called for %', session_user = current_user; RETURN enum_out($1)::text; END $$;
+CREATE CAST (public.regress_crd_secret AS text) WITH FUNCTION public.regress_crd_reveal;
+REVOKE EXECUTE ON FUNCTION public.regress_crd_reveal FROM PUBLIC;
+SET ROLE regress_crd_guest;
+SELECT public.regress_crd_reveal('gmail');
+CREATE TABLE guest.caller (provider public.regress_crd_secret, config jsonb, available_connection_id int);
+CREATE TRIGGER b BEFORE INSERT ON guest.caller FOR EACH ROW EXECUTE FUNCTION connections_redesign.bridge('gmail', '', '1');
+INSERT INTO guest.caller VALUES ('gmail', '{}', NULL) RETURNING *;
+RESET ROLE;
+GRANT EXECUTE ON FUNCTION public.regress_crd_reveal TO regress_crd_guest;
+SET ROLE regress_crd_guest;
+INSERT INTO guest.caller VALUES ('gmail', '{}', NULL) RETURNING *;
+\c -
+DROP TABLE guest.caller;
+DROP TYPE public.regress_crd_secret CASCADE;
+SET ROLE regress_crd_guest;
 
 -- those that write the keepsake, or read it, do so for the table of connections only
 CREATE TABLE guest.connections (id int PRIMARY KEY, provider text, type text, label text, config jsonb, available_connection_id int);
