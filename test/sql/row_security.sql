@@ -122,6 +122,7 @@ SET row_security = off;
 SELECT slug FROM connections_available();
 RESET ROLE;
 SELECT slug, display_name FROM connections_available();
+RESET row_security;
 DROP SCHEMA connections CASCADE;
 
 -- Policies of a partition bind who reads it by itself, as the walk for types does: that fails rather than lose the types of rows it does not see.
