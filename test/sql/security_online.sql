@@ -103,6 +103,11 @@ CREATE OR REPLACE FUNCTION connections.index_key(text, text) RETURNS text IMMUTA
 RESET ROLE;
 CALL connections_rollback_online(1);
 SET ROLE regress_crd_owner;
+CREATE OR REPLACE FUNCTION connections.index_key(text, text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN PERFORM connections.defer(); RETURN $2; END $$;
+RESET ROLE;
+SELECT step FROM connections_rehearse(2);
+SET ROLE regress_crd_owner;
+CREATE OR REPLACE FUNCTION connections.index_key(text, text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RETURN $2; END $$;
 CREATE OR REPLACE FUNCTION connections.check_row(text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN PERFORM connections.defer(); RETURN true; END $$;
 RESET ROLE;
 CALL connections_migrate_online(2);
@@ -155,7 +160,7 @@ DECLARE
 	statement text;
 BEGIN
 	FOREACH statement IN ARRAY ARRAY['SELECT public.connections_migrate()', 'SELECT public.connections_rollback(0)', 'SELECT public.connections_rollback()',
-			'CALL public.connections_migrate_online()', 'CALL public.connections_rollback_online(0)',
+			'CALL public.connections_migrate_online()', 'CALL public.connections_rollback_online(0)', 'SELECT * FROM public.connections_rehearse()',
 			'SELECT public.connections_pause()', 'SELECT public.connections_resume()',
 			'SELECT count(*) FROM public.connections_precheck(0)', 'SELECT count(*) FROM public.connections_verify()'] LOOP
 		BEGIN

@@ -59,6 +59,7 @@ CREATE ROLE regress_crd_guest;
 SET ROLE regress_crd_guest;
 SELECT connections_migrate(4);
 SELECT connections_rollback(0);
+SELECT * FROM connections_rehearse();
 CALL connections_migrate_online(4);
 CALL connections_rollback_online(0);
 SELECT connections_pause();
