@@ -97,7 +97,6 @@ CREATE OR REPLACE FUNCTION connections.index_key(text, text) RETURNS text IMMUTA
 RESET ROLE;
 SET client_min_messages = error;
 CALL connections_rollback_online(3);
-SELECT step, state FROM connections_status();
 SET ROLE regress_crd_owner;
 CREATE OR REPLACE FUNCTION connections.index_key(text, text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RETURN $2; END $$;
 RESET ROLE;
@@ -193,7 +192,9 @@ CREATE OR REPLACE FUNCTION connections.text_provider(text) RETURNS connections.p
 END $$;
 TRUNCATE connections.calls;
 RESET ROLE;
+\set VERBOSITY sqlstate
 SELECT connections_rollback(3);
+\set VERBOSITY terse
 SELECT DISTINCT statement COLLATE "C", sqlstate FROM connections.calls ORDER BY 1, 2;
 SELECT step, state FROM connections_status();
 SELECT step, direction, mode, state FROM connections_redesign.history ORDER BY id DESC LIMIT 4;
