@@ -136,6 +136,7 @@ CREATE TABLE connections.hidden PARTITION OF connections.connections DEFAULT;
 INSERT INTO connections.connections VALUES (1, 'gmail', 'oauth2', 'a', '{}'), (2, 'gmail', 'oauth2', 'b', '{}'), (3, 'gmail', 'imap', 'c', '{}');
 ALTER TABLE connections.hidden ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 RESET ROLE;
+SELECT status, found, hint FROM connections_precheck(4) WHERE check_name = 'row_level_security' AND status <> 'ok';
 CALL connections_migrate_online(4);
 SELECT step, state FROM connections_status();
 ALTER TABLE connections.hidden NO FORCE ROW LEVEL SECURITY;
