@@ -297,6 +297,7 @@ visit_page(Batch *batch, BlockNumber block)
 	MemoryContext old = MemoryContextSwitchTo(batch->page_context);
 	Buffer		buffer;
 	Page		page;
+	OffsetNumber max_off;
 	bool		to_be_pruned;
 	Size		room;
 	PGAlignedBlock copy;
@@ -310,10 +311,11 @@ visit_page(Batch *batch, BlockNumber block)
 	heap_page_prune_opt(batch->rel, buffer);
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	page = BufferGetPage(buffer);
+	max_off = PageGetMaxOffsetNumber(page);
 	room = PageGetHeapFreeSpace(page);
 	to_be_pruned = TransactionIdIsValid(((PageHeader) page)->pd_prune_xid) &&
 		(PageIsFull(page) || room < batch->prune_below);
-	for (OffsetNumber off = FirstOffsetNumber; off <= PageGetMaxOffsetNumber(page); off++)
+	for (OffsetNumber off = FirstOffsetNumber; off <= max_off; off++)
 	{
 		ItemId		lp = PageGetItemId(page, off);
 		HeapTuple	tuple = &rows[nrows];

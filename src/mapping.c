@@ -229,7 +229,11 @@ crd_census(const CrdSchema *schema, bool types)
 		if (pair->row == NULL)
 			census->unmapped += pair->count;
 		if (types)
-			census->types[i] = (CrdTypeCount) {pair->row, row[4], pair->count};
+		{
+			census->types[i].row = pair->row;
+			census->types[i].type = row[4];
+			census->types[i].count = pair->count;
+		}
 	}
 	qsort(census->pairs, rows->nrows, sizeof(CrdPair), compare_pairs);
 	merge_pairs(census, rows->nrows);

@@ -32,7 +32,7 @@ typedef struct ForeignKey
 	const char *definition;
 	const char *purpose;
 	bool		to_catalog;
-}			ForeignKey;
+} ForeignKey;
 
 static void plan_unfinished(CrdPlanner *planner);
 static void undo(CrdPlanner *planner);
@@ -53,9 +53,9 @@ static void validate_one(CrdPlanner *planner, const char *table,
 static void make_index(CrdPlanner *planner);
 static void make_foreign_key(CrdPlanner *planner);
 static void add_foreign_key(CrdPlanner *planner, const char *table,
-							const ForeignKey * key, const char *not_valid);
+							const ForeignKey *key, const char *not_valid);
 static void add_foreign_keys(CrdPlanner *planner, const CrdRows *partitions,
-							 ForeignKey * key);
+							 ForeignKey *key);
 static void restore_later(CrdPlanner *planner);
 static void restore_foreign_keys(CrdPlanner *planner,
 								 const CrdKeptStatement *kept,
@@ -728,7 +728,7 @@ make_foreign_key(CrdPlanner *planner)
 }
 
 static void
-add_foreign_key(CrdPlanner *planner, const char *table, const ForeignKey * key,
+add_foreign_key(CrdPlanner *planner, const char *table, const ForeignKey *key,
 				const char *not_valid)
 {
 	if (key->to_catalog)
@@ -747,7 +747,7 @@ add_foreign_key(CrdPlanner *planner, const char *table, const ForeignKey * key,
  */
 static void
 add_foreign_keys(CrdPlanner *planner, const CrdRows *partitions,
-				 ForeignKey * key)
+				 ForeignKey *key)
 {
 	for (int i = 0; i < partitions->nrows; i++)
 	{

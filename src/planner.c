@@ -150,6 +150,7 @@ crd_plan_keep_columns(CrdPlanner *planner, bool up)
 	for (int i = 0; i < CRD_NDROPS; i++)
 		if (crd_drops[i].step == planner->step && crd_drops[i].up == up)
 			columns[ncolumns++] = crd_drops[i].column;
+	Assert(ncolumns > 0);
 	table = schema->column[columns[0]].table;
 
 	crd_plan_forget(planner, CRD_KEEP, "kept_ddl", planner->keepsake->has_ddl[planner->step]);

@@ -116,7 +116,7 @@ static const CrdSetting settings[] = {
 
 	/* the leader sends on what its own client wants */
 	{"client_min_messages", "notice"},
-	{NULL}
+	{NULL, NULL}
 };
 
 static void create_segment(CrdWorker *worker, Oid role, const char *sql);
