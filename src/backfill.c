@@ -296,6 +296,7 @@ visit_page(Batch *batch, BlockNumber block)
 	Snapshot	snapshot = GetActiveSnapshot();
 	MemoryContext old = MemoryContextSwitchTo(batch->page_context);
 	Buffer		buffer;
+	Buffer		vmbuffer = InvalidBuffer;
 	Page		page;
 	OffsetNumber max_off;
 	bool		to_be_pruned;
@@ -308,7 +309,9 @@ visit_page(Batch *batch, BlockNumber block)
 
 	MemoryContextReset(batch->page_context);
 	buffer = ReadBuffer(batch->rel, block);
-	heap_page_prune_opt(batch->rel, buffer);
+	heap_page_prune_opt(batch->rel, buffer, &vmbuffer, false);
+	if (BufferIsValid(vmbuffer))
+		ReleaseBuffer(vmbuffer);
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	page = BufferGetPage(buffer);
 	max_off = PageGetMaxOffsetNumber(page);
@@ -437,7 +440,7 @@ update_row(Batch *batch, ItemPointer tid, HeapTuple new_tuple, bool *hot)
 	if (constr && constr->num_check > 0)
 		ExecConstraints(batch->info, batch->slot, batch->estate);
 	result = table_tuple_update(batch->rel, tid, batch->slot, GetCurrentCommandId(true),
-								GetActiveSnapshot(), InvalidSnapshot, false,
+								0, GetActiveSnapshot(), InvalidSnapshot, false,
 								&failure, &lock_mode, &index_update);
 
 	/* perhaps the row is locked in a way that an update may share */
@@ -446,7 +449,7 @@ update_row(Batch *batch, ItemPointer tid, HeapTuple new_tuple, bool *hot)
 						 GetCurrentCommandId(true), LockTupleNoKeyExclusive,
 						 LockWaitSkip, 0, &failure) == TM_Ok)
 		result = table_tuple_update(batch->rel, tid, batch->slot, GetCurrentCommandId(true),
-									GetActiveSnapshot(), InvalidSnapshot, true,
+									0, GetActiveSnapshot(), InvalidSnapshot, true,
 									&failure, &lock_mode, &index_update);
 	if (result != TM_Ok)
 		return false;

@@ -510,7 +510,7 @@ static void
 open_column(Column *column, Relation rel, int attnum)
 {
 	Oid			function = InvalidOid;
-	bool		varlena;
+	bool		is_varlena;
 
 	if (attnum <= 0)
 		return;
@@ -530,7 +530,7 @@ open_column(Column *column, Relation rel, int attnum)
 			break;
 	}
 	if (!column->cast)
-		getTypeOutputInfo(column->type, &function, &varlena);
+		getTypeOutputInfo(column->type, &function, &is_varlena);
 	fmgr_info(function, &column->to_text);
 }
 

@@ -15,6 +15,22 @@
 #endif
 
 /*
+ * 19 lets the caller of heap_page_prune_opt keep the page of the visibility map
+ * pinned, and gives table_tuple_update options
+ */
+#if PG_VERSION_NUM < 190000
+#include "access/heapam.h"
+#include "access/tableam.h"
+
+#define heap_page_prune_opt(relation, buffer, vmbuffer, rel_read_only) \
+	heap_page_prune_opt(relation, buffer)
+#define table_tuple_update(rel, otid, slot, cid, options, snapshot, crosscheck, \
+						   wait, tmfd, lockmode, update_indexes) \
+	table_tuple_update(rel, otid, slot, cid, snapshot, crosscheck, \
+					   wait, tmfd, lockmode, update_indexes)
+#endif
+
+/*
  * 18 put name and version into the magic block, gave pg_noreturn its name, lets
  * the caller choose about deferrable primary keys, and dropped PortalRun's
  * run_once
@@ -64,9 +80,16 @@ extern PGDLLEXPORT void _PG_init(void);
 /*
  * 16 tells apart which indexes an update concerns, and lets ExecInsertIndexTuples
  * know.  We do not call it an update: each row is moved once, so that it does
- * not help to look for older versions of it in the index.
+ * not help to look for older versions of it in the index.  19 says it by flags.
  */
-#if PG_VERSION_NUM >= 160000
+#if PG_VERSION_NUM >= 190000
+#define CrdIndexUpdate TU_UpdateIndexes
+#define crd_index_update_needed(update) ((update) != TU_None)
+#define crd_insert_index_tuples(info, slot, estate, index_update) \
+	ExecInsertIndexTuples(info, estate, \
+						  (index_update) == TU_Summarizing ? EIIT_ONLY_SUMMARIZING : 0, \
+						  slot, NIL, NULL)
+#elif PG_VERSION_NUM >= 160000
 #define CrdIndexUpdate TU_UpdateIndexes
 #define crd_index_update_needed(update) ((update) != TU_None)
 #define crd_insert_index_tuples(info, slot, estate, index_update) \
