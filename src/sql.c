@@ -61,7 +61,7 @@ const CrdSetting crd_settings[] = {
 	{"parallel_setup_cost", "0"},
 	{"parallel_tuple_cost", "0"},
 	{"jit", "off"},
-	{NULL}
+	{NULL, NULL}
 };
 
 /* What scope_leave() puts back; after an error, the abort does. */
