@@ -4,7 +4,8 @@
 # directory and the command starts again there, as the user postgres where root called it.  Packages that are missing are installed;
 # the extension is not: it is staged in the scratch directory, and the servers find it there.
 #
-# PG_CONFIG chooses the version of PostgreSQL; KEEP=1 leaves the scratch directory and its server behind.
+# PG_CONFIG chooses the version of PostgreSQL; KEEP=1 leaves the scratch directory and its server behind; SANITIZE=1 builds with
+# AddressSanitizer and UndefinedBehaviorSanitizer, whose reports are in the scratch directory.
 # shellcheck shell=bash
 
 cleanup()
@@ -38,15 +39,23 @@ default_pg_config()
 	echo "/usr/lib/postgresql/$version/bin/pg_config"
 }
 
+# Installs what the suites that are named need and this machine has not.
 install_missing()
 {
-	local packages=() version
+	local packages=() package version
 
 	command -v make > /dev/null || packages+=(make)
 	command -v gcc > /dev/null || packages+=(gcc libc6-dev)
 	command -v prove > /dev/null || packages+=(perl)
 	perl -MIPC::Run -e 1 2> /dev/null || packages+=(libipc-run-perl)
 	perl -MDBD::Pg -e 1 2> /dev/null || packages+=(libdbd-pg-perl)
+	if [[ " $* " =~ \ lint\  ]]; then
+		for package in clang clang-tidy cppcheck shellcheck; do
+			command -v "$package" > /dev/null || packages+=("$package")
+		done
+		command -v scan-build > /dev/null || packages+=(clang-tools)
+		[ -x "${PG_CONFIG%/*}/pg_bsd_indent" ] || command -v pg_bsd_indent > /dev/null || packages+=(pg-bsd-indent)
+	fi
 	if [[ $PG_CONFIG =~ ^/usr/lib/postgresql/([0-9]+)/ ]]; then
 		version=${BASH_REMATCH[1]}
 		[ -x "${PG_CONFIG%/*}/initdb" ] || packages+=("postgresql-$version")
@@ -79,14 +88,38 @@ move_to_scratch()
 	exec "${as_user[@]}" "$CRD_SCRATCH/source${script#"$tree"}" "$@"
 }
 
-# Compiles with the warnings that the project wants to be free of, and stages what "make install" installs.  No bitcode: it doubles
-# the time and tests nothing.
+# Compiles, where a warning is an error, and stages what "make install" installs.  No bitcode: it doubles the time and
+# tests nothing.
 build()
 {
 	local make=(make --silent -C "$CRD_SCRATCH/build" -f "$CRD_SCRATCH/source/Makefile" VPATH="$CRD_SCRATCH/source" with_llvm=no)
 
-	"${make[@]}" -j "$(nproc)" PG_CFLAGS='-Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare' &&
-		"${make[@]}" install DESTDIR="$CRD_SCRATCH/stage"
+	if [ -n "${SANITIZE:-}" ]; then
+		sanitize
+	else
+		"${make[@]}" -j "$(nproc)" PG_CFLAGS="$CRD_CFLAGS"
+	fi && "${make[@]}" install DESTDIR="$CRD_SCRATCH/stage"
+}
+
+# Compiles with the sanitizers, and has what is started from now on find their library first, as servers without it cannot load ours.
+# The server leaks when it exits, and measures its stack, which therefore has to stay in one place.
+sanitize()
+{
+	local flags='-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g' wrap
+
+	wrap=$(sed -n 's/^WRAP(\([A-Za-z0-9]*\), .*/-Wl,--wrap=\1/p' "$CRD_SCRATCH/source/test/sanitize.c" | tr '\n' ' ')
+	# shellcheck disable=SC2086
+	gcc $flags -O1 -fPIC -D_GNU_SOURCE -I"$("$PG_CONFIG" --includedir-server)" \
+		-c "$CRD_SCRATCH/source/test/sanitize.c" -o "$CRD_SCRATCH/build/sanitize.o" || return
+	"${make[@]}" -j "$(nproc)" PG_CFLAGS="$CRD_CFLAGS -Wno-error $flags" \
+		SHLIB_LINK="$CRD_SCRATCH/build/sanitize.o $wrap -Wl,--wrap=pstrdup -fsanitize=address,undefined" || return
+	# without initfirst it would start inside a library's bindtextdomain, ask for a message, and never give back the lock of gettext
+	gcc -shared -fPIC -Wl,-z,initfirst -x c - -o "$CRD_SCRATCH/build/first.so" \
+		<<< '__attribute__((constructor)) static void start(void) { void *volatile p = __builtin_malloc(1); __builtin_free(p); }' || return
+	LD_PRELOAD="$(gcc -print-file-name=libasan.so) $CRD_SCRATCH/build/first.so"
+	export LD_PRELOAD
+	export ASAN_OPTIONS=detect_leaks=0:detect_stack_use_after_return=0:abort_on_error=1:log_path=$CRD_SCRATCH/sanitizer
+	export UBSAN_OPTIONS=print_stacktrace=1:abort_on_error=1:log_path=$CRD_SCRATCH/sanitizer
 }
 
 # Starts a server that listens on a Unix socket only; each argument is a line for its postgresql.conf.
@@ -152,7 +185,7 @@ stop_application()
 
 PG_CONFIG=${PG_CONFIG:-$(default_pg_config)}
 if [ -z "${CRD_SCRATCH:-}" ]; then
-	install_missing
+	install_missing "$@"
 	trap cleanup EXIT
 	move_to_scratch "$@"
 fi
@@ -169,6 +202,9 @@ echo '\set ON_ERROR_STOP on' > ~/.psqlrc
 
 fixtures=$CRD_SCRATCH/source/test/fixtures
 application_rate=200
+
+# the warnings that the project wants to be free of, without those that the server's headers give
+export CRD_CFLAGS='-Wall -Wextra -Wshadow -Wstrict-prototypes -Werror -Wno-unused-parameter -Wno-sign-compare'
 
 # How a server finds what is staged; the TAP tests' own servers read the same file.
 export TEMP_CONFIG="$CRD_SCRATCH/staged.conf"
