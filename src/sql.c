@@ -122,8 +122,8 @@ finish(void)
 static void
 execute(const char *sql, int nparams, va_list params)
 {
-	Oid			types[FUNC_MAX_ARGS];
-	Datum		values[FUNC_MAX_ARGS];
+	Oid			types[FUNC_MAX_ARGS] = {0};
+	Datum		values[FUNC_MAX_ARGS] = {0};
 	char		nulls[FUNC_MAX_ARGS] = {0};
 	int			rc;
 
