@@ -116,6 +116,7 @@ crd_ledger_begin_run(const char *mode)
 	run.mode = mode;
 
 	record_end(NULL, "interrupted", NULL);
+	crd_run(crd_extension_owner(), "DELETE FROM connections_redesign.paused", 0);
 	return run;
 }
 
