@@ -113,7 +113,7 @@ crd_check_publications(CrdReport *report)
 						   " FROM pg_publication_tables WHERE schemaname = 'connections'"
 						   " AND tablename IN ('connections', 'available_connections') ORDER BY 1", 0),
 				 "none", "no publication of the tables",
-				 "A rewrite is not replicated: migrate the subscriber, too, before it is written to.");
+				 "Neither DDL nor a rewrite is replicated: migrate the subscribers, too, in the order that docs/replication.md says.");
 }
 
 void

@@ -364,20 +364,22 @@ step4_up(CrdPlanner *planner)
 					 "label may be NULL",
 					 "ALTER TABLE connections.connections ALTER COLUMN name DROP NOT NULL");
 	crd_plan_drop_own_not_null(planner, CRD_PREPARE);
-	if (keepsake->has_null_labels)
-	{
-		crd_plan_add(planner, CRD_PREPARE, CRD_RUN_AS_REPLICA, CRD_CONNECTIONS, RowExclusiveLock,
-					 "labels that were NULL before the rollback, and are still empty, are NULL again",
-					 "UPDATE connections.connections SET name = NULL"
-					 " WHERE name::text = '' AND connections_redesign.label_was_null(%s)",
-					 schema->key);
-		crd_plan_forget(planner, CRD_FINISH, "kept_null_label", true);
-	}
 	crd_plan_alter(planner, CRD_CONNECTIONS, "drop provider and type",
 				   "DROP COLUMN provider, DROP COLUMN type");
 	crd_plan_add(planner, CRD_FINISH, CRD_RUN, CRD_CONNECTIONS, AccessExclusiveLock,
 				 "name becomes label",
 				 "ALTER TABLE connections.connections RENAME COLUMN name TO label");
+
+	/* last, as a subscriber has this shape only before or after the step */
+	if (keepsake->has_null_labels)
+	{
+		crd_plan_add(planner, CRD_FINISH, CRD_RUN_AS_REPLICA, CRD_CONNECTIONS, RowExclusiveLock,
+					 "labels that were NULL before the rollback, and are still empty, are NULL again",
+					 "UPDATE connections.connections SET label = NULL"
+					 " WHERE label::text = '' AND connections_redesign.label_was_null(%s)",
+					 schema->key);
+		crd_plan_forget(planner, CRD_FINISH, "kept_null_label", true);
+	}
 }
 
 static void
