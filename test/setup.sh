@@ -69,6 +69,9 @@ install_missing()
 }
 
 # Starts the calling script again in a copy of its tree.  /var/tmp, as a tmpfs may be too small and is no disk to measure.
+#
+# Where root may mount, there is a small file system for tests that fill a disk, in a mount namespace of the script's own: nobody else
+# sees it, and it goes with the last process in there, however that ends.
 move_to_scratch()
 {
 	local script tree as_user=()
@@ -83,6 +86,11 @@ move_to_scratch()
 	if [ "$(id -u)" = 0 ]; then
 		chown -R postgres: "$CRD_SCRATCH"
 		as_user=(runuser -u postgres --)
+		if unshare --mount mount -t tmpfs tmpfs /mnt 2> /dev/null; then
+			# shellcheck disable=SC2016 # the inner shell expands it
+			as_user=(env CRD_SMALL_DISK=/mnt unshare --mount sh -c
+				'mount -t tmpfs -o size=32m,mode=1777 tmpfs "$CRD_SMALL_DISK" && exec "$@"' sh "${as_user[@]}")
+		fi
 	fi
 	cd "$CRD_SCRATCH" || exit 1
 	exec "${as_user[@]}" "$CRD_SCRATCH/source${script#"$tree"}" "$@"
