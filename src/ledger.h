@@ -31,8 +31,9 @@ typedef struct CrdRun
 } CrdRun;
 
 /*
- * Begin a run, in the current memory context.  If an online run before it was
- * interrupted, it is recorded now that this is known.
+ * Begin a run, in the current memory context, under the migration lock.  If an
+ * online run before it was interrupted, it is recorded now that this is known;
+ * if it was paused, that is over.
  */
 extern CrdRun crd_ledger_begin_run(const char *mode);
 
