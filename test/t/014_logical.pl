@@ -67,7 +67,7 @@ sub all_of
 	my ($node, $database, @but) = @_;
 	my $but = join('|', '^-*$', 'PUBLICATION', 'SUBSCRIPTION', @but);
 	my $everything = everything($node, $database);
-	$everything =~ s/^.*($but).*\n//mg;
+	$everything =~ s/^.*($but).*\n//mgi;
 	return $everything;
 }
 
