@@ -61,8 +61,6 @@ CREATE TABLE connections_redesign.online_run (
 	worker_pid pg_catalog.int4
 );
 CREATE UNIQUE INDEX online_run_is_one ON connections_redesign.online_run ((true));
--- A publication of all tables has this one, too, and it has no primary key.
-ALTER TABLE connections_redesign.online_run REPLICA IDENTITY FULL;
 COMMENT ON TABLE connections_redesign.online_run IS 'the step that an online run is at, in flight or interrupted, and how far the walk over the table has come; one row at most';
 
 CREATE TABLE connections_redesign.paused (
@@ -123,8 +121,6 @@ COMMENT ON TABLE connections_redesign.kept_null_label IS 'the connections whose 
 CREATE TABLE connections_redesign.kept_key (
 	expression pg_catalog.text PRIMARY KEY
 );
--- as online_run
-ALTER TABLE connections_redesign.kept_key REPLICA IDENTITY FULL;
 COMMENT ON TABLE connections_redesign.kept_key IS 'the primary key of connections, by which exceptions and NULL labels are kept';
 
 -- A restored database knows what was done, and can be rolled back.
