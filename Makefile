@@ -16,6 +16,7 @@ OBJS = \
 	src/plan_online.o \
 	src/planner.o \
 	src/lock.o \
+	src/gate.o \
 	src/atomic.o \
 	src/online.o \
 	src/backfill.o \

@@ -27,12 +27,16 @@
 
 #include "atomic.h"
 #include "connections_redesign.h"
+#include "gate.h"
 #include "ledger.h"
 #include "lock.h"
 #include "plan.h"
 #include "sql.h"
 
 static const char nothing_changed[] = "Nothing was changed.";
+
+/* How many statements of a plan this call has come to, for the gates */
+static int	nstatements;
 
 static const CrdLocks both_tables = {{AccessExclusiveLock, AccessExclusiveLock}};
 
@@ -66,6 +70,7 @@ static int	set_limits(void);
 static int	settle(const CrdRun *run, CrdSchema *schema, int target);
 static CrdFindings *check_rows(const CrdSchema *before, int target);
 static CrdPlan *take_steps(const CrdRun *run, CrdFindings *findings);
+static void execute(const CrdSchema *schema, const List *actions);
 static void execute_action(const CrdSchema *schema, const CrdAction *action);
 static ErrorData *explain_error(ErrorData *edata, const CrdAction *action,
 								const char *consequence);
@@ -170,6 +175,7 @@ migrate_to(int target, bool up)
 	CrdPlan    *plan;
 	int			guc_level;
 
+	nstatements = 0;
 	crd_ledger_lock();
 	run = crd_ledger_begin_run("atomic");
 	schema = lock_tables(target);
@@ -184,6 +190,7 @@ migrate_to(int target, bool up)
 		ereport(NOTICE,
 				(errmsg("table connections.connections was rewritten"),
 				 errhint("After the commit, VACUUM connections.connections: its visibility map is empty.")));
+	crd_gate("", "end");
 	return target;
 }
 
@@ -235,6 +242,7 @@ rehearse(void *arg)
 	int			settled;
 	int			guc_level;
 
+	nstatements = 0;
 	crd_ledger_lock();
 	run = crd_ledger_begin_run("atomic");
 	schema = lock_tables(rehearsal->target);
@@ -330,11 +338,11 @@ settle(const CrdRun *run, CrdSchema *schema, int target)
 	int			step = schema->unfinished_step;
 	bool		applied = schema->unfinished_up == crd_to_be_finished(schema);
 
-	crd_execute(schema, crd_plan_preface(schema, target), nothing_changed);
+	execute(schema, crd_plan_preface(schema, target));
 	if (step == 0)
 		return 0;
 	crd_schema_read_catalog(schema);
-	crd_execute(schema, crd_plan_settle(crd_findings(schema, target, true)), nothing_changed);
+	execute(schema, crd_plan_settle(crd_findings(schema, target, true)));
 	crd_ledger_record(run, step, applied, 0);
 	return applied ? step : 0;
 }
@@ -363,7 +371,7 @@ take_steps(const CrdRun *run, CrdFindings *findings)
 	CrdSchema  *schema;
 	ListCell   *lc;
 
-	crd_execute(findings->schema, plan->actions, nothing_changed);
+	execute(findings->schema, plan->actions);
 
 	/* what was done is what was meant, whatever else is in the database */
 	schema = crd_schema_read();
@@ -385,6 +393,19 @@ take_steps(const CrdRun *run, CrdFindings *findings)
 	foreach(lc, plan->warnings)
 		ereport(WARNING, (errmsg_internal("%s", (char *) lfirst(lc))));
 	return plan;
+}
+
+/* Run actions with a gate before each, numbered as connections_plan() does it. */
+static void
+execute(const CrdSchema *schema, const List *actions)
+{
+	ListCell   *lc;
+
+	foreach(lc, actions)
+	{
+		crd_gate("statement ", psprintf("%d", ++nstatements));
+		crd_execute(schema, list_make1(lfirst(lc)), nothing_changed);
+	}
 }
 
 void

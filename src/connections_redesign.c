@@ -18,7 +18,7 @@
  *	  online		executes it beside the application; backfill, worker
  *	  ledger		records what was done
  *
- * beside registry (the catalog entries), bridge (the trigger), lock,
+ * beside registry (the catalog entries), bridge (the trigger), lock, gate,
  * seed (the catalog's display data) and sql (the only file that calls SPI).
  *
  *-------------------------------------------------------------------------
@@ -92,7 +92,7 @@ _PG_init(void)
 							GUC_UNIT_MS,
 							NULL, NULL, NULL);
 	DefineCustomStringVariable("connections_redesign.gate",
-							   "Sets the point at which an online run waits for a lock, for tests.",
+							   "Sets the point at which a run waits for a lock, for tests.",
 							   NULL,
 							   &crd_gate_name,
 							   "",

@@ -29,7 +29,7 @@ extern int	crd_max_replication_lag;
 /* Between two NOTICEs of an online run, in milliseconds */
 extern int	crd_progress_interval;
 
-/* The point at which an online run takes the gate's lock; empty for none */
+/* The point at which a run takes the gate's lock; empty for none */
 extern char *crd_gate_name;
 
 #endif							/* CONNECTIONS_REDESIGN_H */

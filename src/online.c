@@ -29,10 +29,8 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
-#include "storage/lock.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/pg_lsn.h"
 #include "utils/timestamp.h"
@@ -40,13 +38,11 @@
 #include "atomic.h"
 #include "compat.h"
 #include "connections_redesign.h"
+#include "gate.h"
 #include "ledger.h"
 #include "lock.h"
 #include "sql.h"
 #include "worker.h"
-
-/* The gate's lock: pg_advisory_lock(63726472) */
-#define GATE_KEY 63726472
 
 /* How often a phase may turn out to be another under its lock */
 #define MAX_REPEATS 10
@@ -137,7 +133,6 @@ static void wait_for_snapshots(Online *online);
 static void notice_progress(Online *online);
 static bool has_own_transaction(const CrdAction *action);
 static CrdLocks locks_of(const CrdPhase *phase);
-static void gate(const char *prefix, const char *point);
 
 static void work_plan(Online *online);
 static void work_enter(Online *online);
@@ -579,7 +574,7 @@ work_enter(Online *online)
 static void
 work_gate(Online *online)
 {
-	gate("", online->phase->name);
+	crd_gate("", online->phase->name);
 }
 
 /*
@@ -613,7 +608,7 @@ work_statements(Online *online)
 	crd_execute(online->schema, actions, "What was done before stays.");
 	if (phase->is_last)
 		crd_ledger_finish(&online->run, phase);
-	gate("in ", phase->name);
+	crd_gate("in ", phase->name);
 }
 
 static void
@@ -658,7 +653,7 @@ work_batch(Online *online)
 		online->walk->rows = online->walk->hot_rows = 0;
 		online->checkpoint_at = now;
 	}
-	gate("in ", online->phase->name);
+	crd_gate("in ", online->phase->name);
 }
 
 static void
@@ -879,25 +874,4 @@ locks_of(const CrdPhase *phase)
 			locks.mode[action->table] = Max(locks.mode[action->table], action->lock_mode);
 	}
 	return locks;
-}
-
-/*
- * A named point at which a test can stop the run: before a phase, and in its
- * last transaction or each of its batches ("in ..."), before that is committed.
- */
-static void
-gate(const char *prefix, const char *point)
-{
-	LOCKTAG		tag;
-	int			guc_level;
-
-	if (crd_gate_name[0] == '\0' ||
-		strcmp(crd_gate_name, psprintf("%s%s", prefix, point)) != 0)
-		return;
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, GATE_KEY, 1);
-	guc_level = NewGUCNestLevel();
-	crd_set_local("lock_timeout", "0");
-	(void) LockAcquire(&tag, ExclusiveLock, false, false);
-	(void) LockRelease(&tag, ExclusiveLock, false);
-	AtEOXact_GUC(false, guc_level);
 }
