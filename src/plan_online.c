@@ -773,24 +773,31 @@ restore_later(CrdPlanner *planner)
 	foreach(lc, planner->keepsake->statements[planner->step])
 	{
 		const CrdKeptStatement *kept = lfirst(lc);
-		CrdRestoring restoring = {.first = kept->statement};
-		bool		first = true;
+		CrdRestoring restoring = crd_restoring(kept);
+		bool		first = !(planner->online && crd_has_column(planner->schema, CRD_LABEL) &&
+							  comes_with_exchange(kept, &restoring));
+		bool		valid = false;
 
-		if (planner->online)
-		{
-			restoring = crd_restoring(kept);
-			first = !(crd_has_column(planner->schema, CRD_LABEL) &&
-					  comes_with_exchange(kept, &restoring));
-		}
 		if (first && restoring.index)
 		{
 			CrdRows    *rows = crd_fetch(CRD_CALLER,
 										 "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass($1)", 1,
 										 restoring.index);
-			bool		valid = rows->nrows > 0 && crd_is_true(rows->row[0][0]);
 
+			valid = rows->nrows > 0 && crd_is_true(rows->row[0][0]);
 			if (rows->nrows > 0 && !valid)
 				drop_index(planner, restoring.index);
+		}
+
+		/* in one transaction, it need not come in parts */
+		if (!planner->online && !valid)
+		{
+			restoring.first = kept->statement;
+			restoring.second = restoring.index = restoring.foreign_key = NULL;
+			restoring.lock_mode = AccessExclusiveLock;
+		}
+		if (first && restoring.index)
+		{
 			if (!valid)
 				crd_plan_add(planner, CRD_PREPARE, CRD_RUN_IN_WORKER, CRD_CONNECTIONS,
 							 ShareUpdateExclusiveLock, "bring back what went with the column",

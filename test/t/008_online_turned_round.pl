@@ -44,8 +44,8 @@ sub twin
 	};
 }
 
-# What is rolled back inside a phase is as before it, but for batches.
-foreach my $point (grep { $_->{name} =~ /^(in backfill|\w+)$/ } points($node, 'template_down', 0))
+# What is rolled back inside a phase is as before it, but for batches, and for an index that is there before it is recorded.
+foreach my $point (grep { $_->{name} =~ /^(in (backfill|restore)|\w+)$/ } points($node, 'template_down', 0))
 {
 	my $name = $point->{name};
 	copy($node, 'stopped', 'template_down');
