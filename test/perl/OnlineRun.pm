@@ -1,6 +1,9 @@
 
-# What the tests of the online mode share: two applications that write, a run that can be stopped at its gates, and all that can be
-# compared of a database.
+# What the tests of runs that are stopped share: two applications that write, a run that waits at its gates, the faults, and all that can
+# be compared of a database.
+#
+# With CRD_ALL set, a test goes through all faults at all points.  With CRD_FIGURES set to the name of a file, it adds a line to it: how
+# many faults it has injected, how many of them did no harm, and how many rows it has compared.
 
 package OnlineRun;
 
@@ -15,8 +18,9 @@ use Test::More;
 
 our @EXPORT = qw(
   new_node create_legacy copy run_fixture application_writes is_old_application
-  points start_run wait_for_run end_run close_gate open_gate wait_for_gate next_gate
-  everything is_same_as states setbacks had_no_accident stop_run stop_once stop_at
+  points atomic_points start_run wait_for_run end_run close_gate open_gate wait_for_gate next_gate worker_of
+  everything is_same_as difference states setbacks verify_errors had_no_accident faults inject stop_run stop_once stop_at atomic_twin
+  survives count_rows
 );
 
 # The advisory lock of connections_redesign.gate
@@ -175,6 +179,14 @@ sub points
 	return @points;
 }
 
+# The points of an atomic run from here to that version: before each statement that connections_plan() lists, and before the commit
+sub atomic_points
+{
+	my ($node, $database, $target) = @_;
+	my $statements = $node->safe_psql($database, "SELECT count(*) FROM connections_plan($target)");
+	return map { { name => $_, atomic => 1 } } ((map { "statement $_" } 1 .. $statements), 'end');
+}
+
 # Starts to run statements in a session of its own, with the settings given.
 sub start_run
 {
@@ -202,11 +214,16 @@ sub wait_for_run
 	return $run->{node}->safe_psql($run->{database}, "SELECT $condition") eq 't';
 }
 
-# Waits for the end; what it said.
+# Waits for the end, and for the server to be there again if it was killed with the run; what it said.
 sub end_run
 {
 	my ($run) = @_;
 	$run->{handle}->finish;
+	if ($run->{log} && $run->{stderr} =~ /connection to server was lost/)
+	{
+		$run->{node}->wait_for_log(qr/terminated by signal 9.*all server processes terminated/s, $run->{log});
+		$run->{node}->poll_query_until('postgres', 'SELECT true');
+	}
 	return $run->{stderr};
 }
 
@@ -247,45 +264,75 @@ sub next_gate
 	return;
 }
 
-# Ways to stop a run, each with what its client sees
-my %faults = (
-	cancel => [ qr/ERROR:  57014/, sub { $_[0]->safe_psql('postgres', "SELECT pg_cancel_backend($_[1])") } ],
-	terminate => [ qr/FATAL:  57P01/, sub { $_[0]->safe_psql('postgres', "SELECT pg_terminate_backend($_[1])") } ],
-	'kill -9' => [
-		qr/connection to server was lost/,
-		sub {
-			my ($node, $pid) = @_;
-			my $offset = -s $node->logfile;
-			kill(9, $pid);
-			$node->wait_for_log(qr/terminated by signal 9.*all server processes terminated/s, $offset);
-			$node->poll_query_until('postgres', 'SELECT true');
-		} ],
-	'immediate stop' => [ qr/connection to server was lost/, sub { $_[0]->stop('immediate'); $_[0]->start } ]);
+# The background worker of a run: its pid, or nothing
+sub worker_of
+{
+	my ($run) = @_;
+	return $run->{node}->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE backend_type = 'connections_redesign worker'");
+}
 
-# Stops a run as it waits for the gate; what it said.  All that it had committed is on disk by then.
+# Ways to stop a run, each with what its client sees, and what does it to a process.  Sessions are told what to do in SQL.
+my %faults = (
+	cancel => [ qr/ERROR:  57014/, sub { my ($node, $pid, $sql) = @_; $sql->("SELECT pg_cancel_backend($pid)") } ],
+	terminate => [ qr/(FATAL|ERROR):  57P01/, sub { my ($node, $pid, $sql) = @_; $sql->("SELECT pg_terminate_backend($pid)") } ],
+	'kill -9' => [ qr/connection to server was lost/, sub { my ($node, $pid) = @_; kill(9, $pid) } ],
+	'immediate stop' => [ qr/connection to server was lost/, sub { my ($node) = @_; $node->stop('immediate'); $node->start } ]);
+
+# The faults of a point, in groups that happen to the same database one after the other: each alone, or a few of them in a row
+sub faults
+{
+	my ($point, @crashes) = @_;
+	my @faults = ('cancel', 'terminate', 'kill -9', 'immediate stop');
+	push @faults, map { "$_ of the worker" } @faults[ 0 .. 2 ] if $point->{hold};
+	return map { [$_] } @faults if $ENV{CRD_ALL};
+	return [ 'cancel', 'terminate', @crashes ];
+}
+
+# Does that to a process of a run, and returns what its client must say then.  SQL goes to a session that is there already, if any.
+sub inject
+{
+	my ($run, $fault, $pid, $session) = @_;
+	my $node = $run->{node};
+	my ($message, $inject) = @{ $faults{ $fault =~ s/ of the worker$//r } };
+	$run->{log} = -s $node->logfile if $fault =~ /^kill/;
+	$inject->($node, $pid, sub { $session ? $session->query(@_) : $node->safe_psql('postgres', @_) });
+	return $message;
+}
+
+# Stops a run as it waits for a session.  All that it had committed is on disk by then.
 sub stop_run
 {
-	my ($run, $gatekeeper, $fault) = @_;
-	my ($message, $stop) = @{ $faults{$fault} };
-	my $node = $run->{node};
-	$node->safe_psql('postgres', "SELECT pg_logical_emit_message(true, 'flush', '')");
-	$stop->($node, $run->{pid});
+	my ($run, $session, $fault) = @_;
+	$run->{node}->safe_psql('postgres', "SELECT pg_logical_emit_message(true, 'flush', '')");
+	my $pid = $fault =~ /of the worker$/ ? worker_of($run) || die 'there is no worker' : $run->{pid};
+	my $message = inject($run, $fault, $pid);
 	like(end_run($run), $message, "$fault: it stops");
-	if ($fault =~ /^(cancel|terminate)$/) { open_gate($gatekeeper) } else { $gatekeeper->{run}->kill_kill }
+	if ($fault =~ /^(cancel|terminate)/) { $session->quit } else { $session->{run}->kill_kill }
 	return;
 }
 
-# Stops a call at a point; what the states were.
+# Stops a call at a point; what the states were.  A point where the run waits for its worker is one where the worker waits for somebody
+# who comes before it, when the run is at the gate.
 sub stop_once
 {
 	my ($node, $database, $point, $call, $fault) = @_;
-	my $gatekeeper = close_gate($node, $database);
-	my $run = start_run($node, $database, $call, 'connections_redesign.gate' => $point->{name});
+	my $session = close_gate($node, $database);
+	my $run = start_run($node, $database, $call, 'connections_redesign.gate' => $point->{gate} // $point->{name});
 	wait_for_gate($run) or die "it did not come to the gate $point->{name}: " . end_run($run);
+	if ($point->{hold})
+	{
+		my $gatekeeper = $session;
+		$session = $node->background_psql($database);
+		$session->query_safe($point->{hold});
+		open_gate($gatekeeper);
+		wait_for_run($run, "EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'connections_redesign worker' AND wait_event_type = 'Lock'
+			AND $point->{waiting})") or die "its worker did not wait: " . end_run($run);
+	}
 	my $states = states($node, $database);
-	stop_run($run, $gatekeeper, $fault);
+	stop_run($run, $session, $fault);
 	return $states;
 }
+
 # What the server must never have done by itself
 sub had_no_accident
 {
@@ -297,34 +344,97 @@ sub had_no_accident
 
 # The matrix
 
-# Stops a run at one of its points, again and again, and lets the application write each time; then lets it end.  It has to come to what
-# the twin is like, to which the other mode did the same at once.
+my %figures = (injected => 0, survived => 0, rows => 0);
+
+# A fault, or some in a row, and all that comes after them
+sub survives
+{
+	my ($name, $faults, $work) = @_;
+	$figures{injected} += $faults;
+	my $survived = subtest $name => $work;
+	$figures{survived} += $faults if $survived;
+	return $survived;
+}
+
+sub count_rows
+{
+	$figures{rows} += $_[0];
+	return;
+}
+
+END
+{
+	if ($ENV{CRD_FIGURES} && $figures{injected})
+	{
+		my $status = $?;
+		append_to_file($ENV{CRD_FIGURES}, "$figures{injected} $figures{survived} $figures{rows}\n");
+		$? = $status;
+	}
+}
+
+# Stops a run at one of its points by these faults, one after the other, and lets the application write each time; then lets it end.  It
+# has to come to what the twin is like, to which the other mode did the same at once.  An atomic run that was stopped has done nothing.
 sub stop_at
 {
 	my ($node, $point, $call, $direction, $twin, @faults) = @_;
 	my $name = "$direction, $point->{name}";
-	my $which;
-	my @setbacks;
-	copy($node, 'stopped', "template_$direction");
-	foreach my $time (1 .. @faults)
-	{
-		my $fault = $faults[ $time - 1 ];
-		my @states = split(/ /, stop_once($node, 'stopped', $point, $call, $fault));
-		is($states[ $point->{step} - 1 ], 'running', "$name: the step was running");
-		push @setbacks, "$point->{step} $direction online " . ($fault eq 'cancel' ? 'cancelled 57014' : 'interrupted');
-		@states = split(/ /, states($node, 'stopped'));
-		is($states[ $point->{step} - 1 ], 'interrupted', "$name: the step is interrupted after $fault");
-		$which = application_writes($node, 'stopped', undef, $time);
-	}
-	my ($result, $stdout, $stderr) = $node->psql('stopped', $call);
-	is($result, 0, "$name: another call completes it") or diag($stderr);
-	unlike($stderr, qr/rows are moved/, "$name: no snapshot is in its way");
-	is_same_as($node, 'stopped', $twin->($which, scalar @faults), "$name: all is as if it had never been stopped");
-	is(setbacks($node, 'stopped'), join("\n", @setbacks), "$name: history knows how often it was stopped, and how");
-	is( $node->safe_psql('stopped', "SELECT string_agg(check_name, ' ') FROM connections_verify() WHERE status = 'error' AND check_name <> 'display_names'"),
-		'', "$name: verify finds no error");
-	$node->safe_psql('postgres', 'DROP DATABASE stopped');
-	return;
+	return survives("$name: " . join(', ', @faults), scalar @faults, sub {
+		my $which;
+		my @setbacks;
+		copy($node, 'stopped', "template_$direction");
+		foreach my $time (1 .. @faults)
+		{
+			my $fault = $faults[ $time - 1 ];
+			my $before = $point->{atomic} && everything($node, 'stopped');
+			my $states_before = states($node, 'stopped');
+			my $states = stop_once($node, 'stopped', $point, $call, $fault);
+			if ($point->{atomic})
+			{
+				is($states, $states_before =~ s/pending/running/r, "$name: others see that it runs, and nothing that it has done");
+				is(states($node, 'stopped'), $states_before, "$name: no step has changed after $fault");
+				is_same_as($node, 'stopped', $before, "$name: nothing is done after $fault");
+			}
+			else
+			{
+				is((split(/ /, $states))[ $point->{step} - 1 ], 'running', "$name: the step was running");
+				is((split(/ /, states($node, 'stopped')))[ $point->{step} - 1 ], 'interrupted', "$name: the step is interrupted after $fault");
+				push @setbacks, "$point->{step} $direction online " . (
+					$fault =~ /^cancel/ ? 'cancelled 57014' : $fault eq 'terminate of the worker' ? 'failed 57P01' : 'interrupted');
+			}
+			$point->{left}->($node, 'stopped') if $point->{left};
+			$which = application_writes($node, 'stopped', undef, $time);
+		}
+		my $again = $point->{again} // $call;
+		my ($result, $stdout, $stderr) = $node->psql('stopped', $again);
+		is($result, 0, "$name: $again completes it") or diag($stderr);
+		unlike($stderr, qr/rows are moved/, "$name: no snapshot is in its way");
+		is_same_as($node, 'stopped', $twin->($which, scalar @faults), "$name: all is as if it had never been stopped");
+		is(setbacks($node, 'stopped'), join("\n", @setbacks), "$name: history knows how often it was stopped, and how");
+		is(verify_errors($node, 'stopped'), '', "$name: verify finds no error");
+		$node->safe_psql('postgres', 'DROP DATABASE stopped');
+	});
+}
+
+# What the atomic mode comes to from the template when nobody stops it, by who writes, and how often
+my %twins;
+
+sub atomic_twin
+{
+	my ($node, $direction) = @_;
+	my ($first, $call) = $direction eq 'up' ? ('old', 'connections_migrate(4)') : ('new', 'connections_rollback(0)');
+	return sub {
+		my ($which, $times) = @_;
+		return $twins{"$direction $which $times"} //= do
+		{
+			copy($node, 'twin', "template_$direction");
+			application_writes($node, 'twin', $which, 1 .. $times) if $which eq $first;
+			$node->safe_psql('twin', "SELECT $call");
+			application_writes($node, 'twin', $which, 1 .. $times) if $which ne $first;
+			my $everything = everything($node, 'twin');
+			$node->safe_psql('postgres', 'DROP DATABASE twin');
+			$everything;
+		};
+	};
 }
 
 
@@ -344,20 +454,30 @@ sub setbacks
 		"SELECT concat_ws(' ', step, direction, mode, state, sqlstate) FROM connections_redesign.history WHERE state <> 'applied' ORDER BY id");
 }
 
-# The schema as pg_dump shows it and as the catalogs do, all rows, and what is kept for a rollback.
+sub verify_errors
+{
+	my ($node, $database) = @_;
+	return $node->safe_psql($database,
+		"SELECT string_agg(check_name, ' ') FROM connections_verify() WHERE status = 'error' AND check_name <> 'display_names'");
+}
+
+# The schema as pg_dump shows it, and what else is asked for; else as the catalogs show it, all rows, and what is kept for a rollback.
 my @kept = qw(kept_ddl kept_catalog kept_type_dictionary kept_type_exception kept_null_label kept_key online_run paused);
+
+my @everything = ('pg_temp.shape()', 'pg_temp.rows()',
+	map { "(SELECT '$_', (to_jsonb(t) - CASE WHEN to_jsonb(t) ->> 'step' = '2' THEN 'not_null' ELSE '' END)::text FROM connections_redesign.$_ t) t (object, definition)" } @kept);
 
 sub everything
 {
-	my ($node, $database) = @_;
+	my ($node, $database, @objects) = @_;
+	@objects = @everything unless @objects;
 	my ($dump, $stderr) = run_command([ 'pg_dump', '--schema-only', '-d', $node->connstr($database) ]);
 	die $stderr if $stderr;
 	$dump =~ s/^\\(un)?restrict .*\n//mg;
 	my ($rest, $stderr2) = run_command(
 		[
 			'psql', '-XqAt', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr($database), '-f', 'test/fixtures/shape.sql',
-			map { ('-c', "SELECT object, replace(definition, E'\\n', ' ') FROM $_ ORDER BY 1, 2") }
-			('pg_temp.shape()', 'pg_temp.rows()', map { "(SELECT '$_', (to_jsonb(t) - CASE WHEN to_jsonb(t) ->> 'step' = '2' THEN 'not_null' ELSE '' END)::text FROM connections_redesign.$_ t) t (object, definition)" } @kept)
+			map { ('-c', "SELECT object, replace(definition, E'\\n', ' ') FROM $_ ORDER BY 1, 2") } @objects
 		]);
 	die $stderr2 if $stderr2;
 	return $dump . $rest;
@@ -367,6 +487,7 @@ sub is_same_as
 {
 	my ($node, $database, $expected, $name) = @_;
 	my $found = everything($node, $database);
+	count_rows(scalar(() = $found =~ /^row of /mg));
 	ok($found eq $expected, $name) or diag(difference($expected, $found));
 	return;
 }

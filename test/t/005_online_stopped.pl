@@ -2,7 +2,7 @@
 # The claim: an online migration can be stopped at any point, and by anything.  The old application goes on writing, the next call ends
 # in what the atomic mode would have come to, and history tells what happened.
 #
-# Every point is stopped at by a cancel and a terminate, and a few of them by a crash; with CRD_ALL set, all by all.
+# Every point is stopped at by a cancel and a terminate, and a few of them by a crash; with CRD_ALL set, all by all, each alone.
 
 use strict;
 use warnings;
@@ -26,27 +26,10 @@ $node->safe_psql('template_up', q{
 	UPDATE connections.connections SET label = NULL WHERE label LIKE 'Smtp%' OR label = '';
 	SELECT connections_rollback(0)});
 
-# What the atomic mode comes to, by who writes and how often
-my %twins;
-my $twin = sub {
-	my ($which, $times) = @_;
-	return $twins{"$which $times"} //= do
-	{
-		copy($node, 'twin', 'template_up');
-		application_writes($node, 'twin', 'old', 1 .. $times) if $which eq 'old';
-		$node->safe_psql('twin', 'SELECT connections_migrate(4)');
-		application_writes($node, 'twin', 'new', 1 .. $times) if $which eq 'new';
-		my $everything = everything($node, 'twin');
-		$node->safe_psql('postgres', 'DROP DATABASE twin');
-		$everything;
-	};
-};
-
 my %crashes = map { $_ => 1 } ('in add_column', 'in backfill', 'foreign_key', 'in drop_columns');
 foreach my $point (points($node, 'template_up', 4))
 {
-	my @crashes = $ENV{CRD_ALL} ? ('kill -9', 'immediate stop') : $crashes{ $point->{name} } ? ('kill -9') : ();
-	stop_at($node, $point, 'CALL connections_migrate_online(4)', 'up', $twin, 'cancel', 'terminate', @crashes);
+	stop_at($node, $point, 'CALL connections_migrate_online(4)', 'up', atomic_twin($node, 'up'), @$_) foreach faults($point, $crashes{ $point->{name} } ? 'kill -9' : ());
 }
 
 had_no_accident($node);

@@ -2,7 +2,7 @@
 # The claim: an online rollback can be stopped at any point, and by anything.  The new application goes on writing, and the old one once its columns are back, the next call ends
 # in what the atomic mode would have come to, and history tells what happened.
 #
-# Every point is stopped at by a cancel and a terminate, and a few of them by a crash; with CRD_ALL set, all by all.
+# Every point is stopped at by a cancel and a terminate, and a few of them by a crash; with CRD_ALL set, all by all, each alone.
 
 use strict;
 use warnings;
@@ -30,27 +30,10 @@ $node->safe_psql('template_down', q{
 	SELECT connections_seed_catalog();
 	UPDATE connections.connections SET label = NULL WHERE label LIKE 'Smtp%' OR label = ''});
 
-# What the atomic mode comes to, by who writes and how often
-my %twins;
-my $twin = sub {
-	my ($which, $times) = @_;
-	return $twins{"$which $times"} //= do
-	{
-		copy($node, 'twin', 'template_down');
-		application_writes($node, 'twin', 'new', 1 .. $times) if $which eq 'new';
-		$node->safe_psql('twin', 'SELECT connections_rollback(0)');
-		application_writes($node, 'twin', 'old', 1 .. $times) if $which eq 'old';
-		my $everything = everything($node, 'twin');
-		$node->safe_psql('postgres', 'DROP DATABASE twin');
-		$everything;
-	};
-};
-
 my %crashes = map { $_ => 1 } ('in add_columns', 'in backfill', 'in exchange', 'restore');
 foreach my $point (points($node, 'template_down', 0))
 {
-	my @crashes = $ENV{CRD_ALL} ? ('kill -9', 'immediate stop') : $crashes{ $point->{name} } ? ('kill -9') : ();
-	stop_at($node, $point, 'CALL connections_rollback_online(0)', 'down', $twin, 'cancel', 'terminate', @crashes);
+	stop_at($node, $point, 'CALL connections_rollback_online(0)', 'down', atomic_twin($node, 'down'), @$_) foreach faults($point, $crashes{ $point->{name} } ? 'kill -9' : ());
 }
 
 had_no_accident($node);

@@ -70,6 +70,7 @@ sub start_application
 	my %application = (stdout => '', stderr => '', written => written());
 	append_to_file($script, $scripts{$which}) unless -e $script;
 	local $ENV{PGOPTIONS} = "-c application.now=2025-01-01";
+	local $ENV{PGAPPNAME} = 'pgbench';
 	$application{handle} = IPC::Run::start(
 		[
 			'pgbench', '--no-vacuum', '--client=2', '--time=1000', "--define=rows=$rows", "--file=$script", '--host=' . $node->host,
