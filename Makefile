@@ -9,6 +9,7 @@ OBJS = \
 	src/dependents.o \
 	src/findings.o \
 	src/environment.o \
+	src/contents.o \
 	src/way_back.o \
 	src/checks.o \
 	src/plan.o \

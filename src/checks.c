@@ -21,6 +21,7 @@
 
 #include "bridge.h"
 #include "checks.h"
+#include "contents.h"
 #include "environment.h"
 #include "report.h"
 #include "sql.h"
@@ -30,11 +31,8 @@
 #define DETAIL_LINES 10
 
 /* When a check is made ... */
-#define FORWARD		0x01
-#define BACK		0x02
-#define VERIFY		0x04
-#define BOTH_WAYS	(FORWARD | BACK)
-#define ALWAYS		(BOTH_WAYS | VERIFY)
+#define BOTH_WAYS	(CRD_FORWARD | CRD_BACK)
+#define ALWAYS		(BOTH_WAYS | CRD_VERIFY)
 /* ... what it needs to look at ... */
 #define NEEDS_TABLES	0x10
 #define NEEDS_VERSION	0x20
@@ -61,8 +59,6 @@ static void check_version(CrdReport *report);
 static void check_ownership(CrdReport *report);
 static void check_columns(CrdReport *report);
 static void check_primary_key(CrdReport *report);
-static void check_catalog(CrdReport *report);
-static void check_mapping(CrdReport *report);
 static void check_dependents(CrdReport *report);
 static void check_functions(CrdReport *report);
 static void check_names(CrdReport *report);
@@ -70,7 +66,6 @@ static void check_foreign_key(CrdReport *report);
 static void check_new_columns(CrdReport *report);
 static void verify_foreign_key(CrdReport *report);
 static void verify_index(CrdReport *report);
-static void verify_display_names(CrdReport *report);
 
 /*
  * The checks, in the order of the report.  A new check is a new row.
@@ -91,9 +86,9 @@ static const CrdCheck checks[] = {
 	{"dependents", BOTH_WAYS | NEEDS_TABLES | NEEDS_VERSION, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 	"other objects depend on columns that are dropped", check_dependents},
 	{"functions", BOTH_WAYS | NEEDS_TABLES | NEEDS_VERSION | ADVICE, 0, NULL, check_functions},
-	{"names", FORWARD | NEEDS_TABLES | NEEDS_VERSION, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+	{"names", CRD_FORWARD | NEEDS_TABLES | NEEDS_VERSION, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 	"a name that the migration needs is taken", check_names},
-	{"foreign_key", FORWARD | NEEDS_TABLES | NEEDS_VERSION, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+	{"foreign_key", CRD_FORWARD | NEEDS_TABLES | NEEDS_VERSION, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 	"foreign key to the catalog cannot be made", check_foreign_key},
 	{"citus", BOTH_WAYS | NEEDS_TABLES, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 	"tables of the migration are distributed", crd_check_citus},
@@ -102,12 +97,12 @@ static const CrdCheck checks[] = {
 	{"new_columns", BOTH_WAYS | NEEDS_TABLES | NEEDS_VERSION, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 	"new columns cannot be added without a rewrite of the table", check_new_columns},
 	{"catalog", ALWAYS | NEEDS_DATA, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-	"catalog does not hold exactly the entries of the registry", check_catalog},
+	"catalog does not hold exactly the entries of the registry", crd_check_catalog},
 	{"mapping", ALWAYS | NEEDS_DATA, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-	"some connections do not map to an available connection", check_mapping},
-	{"rows_on_the_way_back", BACK | NEEDS_DATA, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+	"some connections do not map to an available connection", crd_check_mapping},
+	{"rows_on_the_way_back", CRD_BACK | NEEDS_DATA, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 	"some connections cannot be given back their legacy columns", crd_check_way_back_rows},
-	{"constraints_on_the_way_back", BACK | NEEDS_DATA, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+	{"constraints_on_the_way_back", CRD_BACK | NEEDS_DATA, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 	"some connections would violate constraints on the way back", crd_check_way_back_constraints},
 	{"isolation", BOTH_WAYS | ADVICE, 0, NULL, crd_check_isolation},
 	{"statement_timeout", BOTH_WAYS | ADVICE, 0, NULL, crd_check_statement_timeout},
@@ -115,9 +110,9 @@ static const CrdCheck checks[] = {
 	{"locks", BOTH_WAYS | NEEDS_TABLES | ADVICE, 0, NULL, crd_check_locks},
 	{"snapshots", BOTH_WAYS | ADVICE, 0, NULL, crd_check_snapshots},
 	{"disk_space", BOTH_WAYS | NEEDS_TABLES | READS_TABLES | ADVICE, 0, NULL, crd_check_disk},
-	{"foreign_key_valid", VERIFY | NEEDS_TABLES | NEEDS_VERSION, 0, NULL, verify_foreign_key},
-	{"index_valid", VERIFY | NEEDS_TABLES | NEEDS_VERSION, 0, NULL, verify_index},
-	{"display_names", VERIFY | NEEDS_DATA, 0, NULL, verify_display_names},
+	{"foreign_key_valid", CRD_VERIFY | NEEDS_TABLES | NEEDS_VERSION, 0, NULL, verify_foreign_key},
+	{"index_valid", CRD_VERIFY | NEEDS_TABLES | NEEDS_VERSION, 0, NULL, verify_index},
+	{"display_names", CRD_VERIFY | NEEDS_DATA, 0, NULL, crd_verify_display_names},
 };
 
 PG_FUNCTION_INFO_V1(connections_precheck);
@@ -138,7 +133,7 @@ static bool report_unfit_partitions(CrdReport *report, const CrdRelation *rel);
 static int
 direction_to(const CrdSchema *schema, int target)
 {
-	return target < schema->highest_whole ? BACK : FORWARD;
+	return target < schema->highest_whole ? CRD_BACK : CRD_FORWARD;
 }
 
 static void
@@ -186,7 +181,7 @@ connections_verify(PG_FUNCTION_ARGS)
 {
 	CrdSchema  *schema = crd_schema_read();
 
-	report_all(fcinfo, VERIFY, crd_findings(schema, schema->version, false));
+	report_all(fcinfo, CRD_VERIFY, crd_findings(schema, schema->version, false));
 	return (Datum) 0;
 }
 
@@ -283,7 +278,7 @@ run_check(CrdReport *report, const CrdCheck *check)
 			{
 				crd_report_put(report, CRD_WARNING, "not checked: row-level security is forced upon the owner",
 							   "a check of this",
-							   report->direction == VERIFY ?
+							   report->direction == CRD_VERIFY ?
 							   "Lift FORCE ROW LEVEL SECURITY for the time of the verification." :
 							   "The migration lifts FORCE under its lock, checks this, and puts FORCE back.");
 				return;
@@ -515,7 +510,7 @@ check_columns(CrdReport *report)
 			fine = false;
 		}
 	}
-	if (report->direction == FORWARD && crd_crosses(report, 4) && !schema->column[CRD_NAME].not_null)
+	if (report->direction == CRD_FORWARD && crd_crosses(report, 4) && !schema->column[CRD_NAME].not_null)
 	{
 		CrdRows    *rows;
 
@@ -562,7 +557,7 @@ check_dependents(CrdReport *report)
 		const CrdDrop *drop = &crd_drops[i];
 		const CrdColumn *column = &schema->column[drop->column];
 
-		if (drop->up != (report->direction == FORWARD) || !crd_crosses(report, drop->step))
+		if (drop->up != (report->direction == CRD_FORWARD) || !crd_crosses(report, drop->step))
 			continue;
 		foreach(lc, crd_dependents(schema, drop->column))
 		{
@@ -589,7 +584,7 @@ check_dependents(CrdReport *report)
 		foreach(lc, crd_crosses(report, step) ? report->findings->keepsake->lost[step] : NIL)
 			crd_report_put(report, CRD_WARNING, lfirst(lc), "roles that are there",
 						   "It will not come back; create the role before, if it should.");
-	if (report->direction == FORWARD && crd_crosses(report, 4) &&
+	if (report->direction == CRD_FORWARD && crd_crosses(report, 4) &&
 		report->findings->keepsake->has_null_labels)
 	{
 		crd_report_foreign_keys(report, CRD_NAME);
@@ -631,7 +626,7 @@ check_functions(CrdReport *report)
 	{
 		const CrdDrop *drop = i < CRD_NDROPS ? &crd_drops[i] : &renames[i - CRD_NDROPS];
 
-		if (drop->up == (report->direction == FORWARD) && crd_crosses(report, drop->step))
+		if (drop->up == (report->direction == CRD_FORWARD) && crd_crosses(report, drop->step))
 			columns[ncolumns++] = drop->column;
 	}
 	if (ncolumns > 0)
@@ -702,7 +697,7 @@ check_new_columns(CrdReport *report)
 	bool		fine = true;
 	ListCell   *lc;
 
-	if (report->direction == FORWARD && crd_crosses(report, 2))
+	if (report->direction == CRD_FORWARD && crd_crosses(report, 2))
 		types = list_make1(unconstify(char *, schema->column[CRD_CATALOG_ID].type));
 	for (int step = 1; step <= CRD_LAST_STEP; step++)
 		if (crd_crosses(report, step))
@@ -734,124 +729,6 @@ check_new_columns(CrdReport *report)
 }
 
 static void
-check_catalog(CrdReport *report)
-{
-	CrdFindings *findings = report->findings;
-	const CrdSchema *schema = findings->schema;
-	bool		strict = schema->version == 0;
-	CrdStatus	status = strict ? CRD_ERROR : CRD_WARNING;
-	const char *what = strict ? "name" : "slug";
-	bool		fine = true;
-
-	for (const CrdEntry *entry = crd_registry; entry->slug; entry++)
-	{
-		int			count = 0;
-
-		for (int i = 0; i < schema->nrows; i++)
-			if (strcmp(schema->rows[i].slug, entry->slug) == 0)
-				count++;
-		if (count == 1)
-			continue;
-		fine = false;
-		if (count == 0)
-			crd_report_put(report, status, psprintf("no entry with %s \"%s\"", what, entry->slug),
-						   "each entry exactly once",
-						   psprintf("Insert the entry, or correct the %s of the one that is meant.", what));
-		else
-			crd_report_put(report, CRD_ERROR, psprintf("%d entries with %s \"%s\"", count, what, entry->slug),
-						   "each entry exactly once",
-						   "Point all connections to one of them, and delete the others.");
-	}
-	for (int i = 0; i < schema->nrows; i++)
-	{
-		const CrdCatalogRow *row = &schema->rows[i];
-		const CrdEntry *near_miss = crd_registry_find(crd_normalized(row->slug));
-
-		if (row->known || !strict || crd_kept_row(findings->keepsake, row))
-			continue;
-		fine = false;
-		crd_report_put(report, CRD_ERROR, psprintf("an entry with name \"%s\", id %s", row->slug, row->id),
-					   psprintf("only the entries %s", crd_registry_slugs()),
-					   near_miss ? psprintf("\"%s\" looks like \"%s\": correct the name.", row->slug, near_miss->slug) :
-					   "Delete the entry, or insert it after the migration.");
-	}
-	if (schema->nnull_slugs > 0)
-	{
-		fine = false;
-		crd_report_put(report, CRD_ERROR, psprintf("%s without a %s", crd_count_text(schema->nnull_slugs, "row"), what),
-					   psprintf("only the entries %s", crd_registry_slugs()), "Delete them, or give them their name.");
-	}
-	if (report->direction == BACK && crd_crosses(report, 1) &&
-		crd_kept_column(findings->keepsake, 1, "name"))
-		for (int i = 0; i < schema->nrows; i++)
-			fine &= !crd_report_misfit(report, CRD_CATALOG, schema->rows[i].slug, "name",
-									   crd_kept_column(findings->keepsake, 1, "name")->type);
-	if (report->direction == BACK)
-		for (int i = 0; i < schema->nrows; i++)
-			if (schema->rows[i].known == NULL && crd_provider_needs_capability(schema->rows[i].slug))
-			{
-				fine = false;
-				crd_report_put(report, CRD_ERROR, psprintf("an entry with slug \"%s\"", schema->rows[i].slug),
-							   "no slug that is the provider of other entries",
-							   "Change the slug: its connections could not be told apart on the way back.");
-			}
-	if (fine)
-		crd_report_put(report, CRD_OK, psprintf("%s: %s", what, crd_registry_slugs()),
-					   "each entry exactly once", NULL);
-}
-
-static void
-check_mapping(CrdReport *report)
-{
-	CrdFindings *findings = report->findings;
-	const CrdSchema *schema = findings->schema;
-	bool		has_id = crd_ids_filled(schema);
-	bool		id_is_lost = report->direction == BACK && crd_crosses(report, 2);
-	bool		must_match = id_is_lost || (report->direction == FORWARD && crd_crosses(report, 3) && has_id);
-	CrdCensus  *census;
-
-	if (report->direction == FORWARD && findings->target == 1 && schema->version < 1)
-	{
-		crd_report_put(report, CRD_OK, "step 1 does not look at connections",
-					   "nothing to compare", NULL);
-		return;
-	}
-	if (schema->version == CRD_LAST_STEP ||
-		(report->direction == BACK && !id_is_lost))
-	{
-		crd_report_put(report, CRD_OK, schema->version == CRD_LAST_STEP ?
-					   "the legacy columns are gone" : "available_connection_id stays", "nothing to compare", NULL);
-		return;
-	}
-	census = crd_findings_census(findings);
-	for (int i = 0; i < census->npairs; i++)
-	{
-		CrdPair    *pair = &census->pairs[i];
-		const char *count = crd_count_text(pair->count, "connection");
-
-		if (pair->row == NULL && !id_is_lost)
-			crd_report_put(report, CRD_ERROR,
-						   psprintf("%s: %s, such as %s", crd_pair_text(pair), count, pair->samples),
-						   crd_pair_expected(pair), crd_pair_hint(pair));
-		else if (pair->differing > 0 && pair->row == NULL)
-			crd_report_put(report, CRD_ERROR,
-						   psprintf("%s: %s with an available_connection_id that it does not give, such as %s", crd_pair_text(pair),
-									crd_count_text(pair->differing, "connection"), pair->samples),
-						   "available_connection_id as the mapping says", crd_pair_hint(pair));
-		else if (pair->differing > 0)
-			crd_report_put(report, must_match || report->direction == VERIFY ? CRD_ERROR : CRD_WARNING,
-						   psprintf("%s: %s with no or another available_connection_id, such as %s", crd_pair_text(pair),
-									crd_count_text(pair->differing, "connection"), pair->samples),
-						   crd_pair_expected(pair), crd_pair_hint(pair));
-		else
-			crd_report_put(report, CRD_OK, psprintf("%s: %s", crd_pair_text(pair), count),
-						   crd_pair_expected(pair), NULL);
-	}
-	if (census->npairs == 0)
-		crd_report_put(report, CRD_OK, "no connections", "connections that map", NULL);
-}
-
-static void
 verify_foreign_key(CrdReport *report)
 {
 	const CrdSchema *schema = report->findings->schema;
@@ -872,35 +749,4 @@ verify_index(CrdReport *report)
 		crd_report_put(report, CRD_OK, "no index before step 3", "nothing to verify", NULL);
 	else
 		crd_report_put(report, CRD_OK, "an index on available_connection_id", "a valid index", NULL);
-}
-
-static void
-verify_display_names(CrdReport *report)
-{
-	const CrdSchema *schema = report->findings->schema;
-	bool		fine = true;
-
-	if (schema->version < 1)
-	{
-		crd_report_put(report, CRD_OK, "no display names before step 1", "nothing to verify", NULL);
-		return;
-	}
-	for (int i = 0; i < schema->nrows; i++)
-	{
-		const CrdCatalogRow *row = &schema->rows[i];
-
-		if (row->display_name == NULL)
-			crd_report_put(report, CRD_ERROR, psprintf("%s: no display name", row->slug),
-						   row->known ? psprintf("\"%s\"", row->known->display_name) : "a display name",
-						   row->known ? "Call connections_seed_catalog()." : "Set its display_name.");
-		else if (row->known && strcmp(row->display_name, row->known->display_name) != 0)
-			crd_report_put(report, CRD_WARNING, psprintf("%s: \"%s\"", row->slug, row->display_name),
-						   psprintf("\"%s\"", row->known->display_name),
-						   "Call connections_seed_catalog(), unless the name is meant to be another.");
-		else
-			continue;
-		fine = false;
-	}
-	if (fine)
-		crd_report_put(report, CRD_OK, "every entry has its display name", "the display names of the registry", NULL);
 }

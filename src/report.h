@@ -10,6 +10,11 @@
 
 #include "findings.h"
 
+/* What a report looks at: the way forward or back, or what has been done */
+#define CRD_FORWARD		0x01
+#define CRD_BACK		0x02
+#define CRD_VERIFY		0x04
+
 typedef enum CrdStatus
 {
 	CRD_OK,
@@ -29,7 +34,7 @@ typedef struct CrdReportRow
 typedef struct CrdReport
 {
 	CrdFindings *findings;
-	int			direction;		/* see checks.c */
+	int			direction;		/* one of the above */
 	List	   *rows;			/* of CrdReportRow */
 	const char *check_name;		/* of the check that is being made */
 	int			nerrors;		/* so far */
