@@ -287,13 +287,15 @@ crd_run(Oid role, const char *sql, int nparams,...)
  * for which one has to be a superuser.  So while a function runs that did not
  * come with the server, session_replication_role is what it was.
  */
-static struct
+typedef struct AsReplica
 {
 	bool		installed;		/* the hooks, for as long as the session lasts */
 	bool		running;		/* such an UPDATE */
 	int			depth;			/* of functions in it */
 	int			role;			/* that they run with */
-}			as_replica;
+} AsReplica;
+
+static AsReplica as_replica;
 
 static needs_fmgr_hook_type prev_needs_fmgr_hook;
 static fmgr_hook_type prev_fmgr_hook;
