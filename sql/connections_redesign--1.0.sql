@@ -90,7 +90,7 @@ CREATE TABLE connections_redesign.kept_ddl (
 	nulls_distinct pg_catalog.bool NOT NULL DEFAULT true,
 	PRIMARY KEY (step, seq)
 );
-COMMENT ON TABLE connections_redesign.kept_ddl IS 'shape of the columns that a step dropped on its way up or down (statement IS NULL), and the statements that bring back what went with them';
+COMMENT ON TABLE connections_redesign.kept_ddl IS 'shape of the columns that a step dropped on its way up or down (statement IS NULL; of a partition, only the name of its NOT NULL), and the statements that bring back what went with them';
 
 CREATE TABLE connections_redesign.kept_catalog (
 	id pg_catalog.text PRIMARY KEY,

@@ -269,6 +269,33 @@ crd_dependents(const CrdSchema *schema, CrdColumnId id)
 }
 
 List *
+crd_own_not_null(const CrdSchema *schema, CrdColumnId id)
+{
+	List	   *result = NIL;
+	CrdRows    *rows;
+
+	rows = crd_fetch(CRD_CALLER,
+					 COLUMNS
+					 "SELECT c.rel, n.conname FROM columns c"
+					 " JOIN columns p ON p.relid = c.parent"
+					 " JOIN pg_constraint n ON n.contype = 'n' AND n.conrelid = c.relid AND n.conkey = ARRAY[c.attnum]"
+					 " JOIN pg_constraint o ON o.contype = 'n' AND o.conrelid = p.relid AND o.conkey = ARRAY[p.attnum]"
+					 " WHERE n.conname <> o.conname ORDER BY c.level DESC, c.relid", 2,
+					 psprintf("%u", schema->relation[schema->column[id].table].relid),
+					 column_names(schema, &id, 1));
+	for (int i = 0; i < rows->nrows; i++)
+	{
+		CrdNotNull *not_null = palloc(sizeof(CrdNotNull));
+
+		not_null->relation = rows->row[i][0];
+		not_null->name = rows->row[i][1];
+		not_null->column = schema->column[id].name;
+		result = lappend(result, not_null);
+	}
+	return result;
+}
+
+List *
 crd_row_type_users(const CrdSchema *schema, CrdTable table)
 {
 	CrdRows    *rows;

@@ -19,6 +19,14 @@ typedef struct CrdDependent
 	const char *what;			/* "index connections.x", untranslated */
 } CrdDependent;
 
+/* A NOT NULL constraint of a partition, that has a name of its own */
+typedef struct CrdNotNull
+{
+	const char *relation;
+	const char *name;
+	const char *column;
+} CrdNotNull;
+
 /*
  * A statement that brings back what went with a column.  Where it enforces
  * something, the rest says what, so that rows that break it can be looked for.
@@ -48,6 +56,12 @@ typedef struct CrdKeptStatement
  * List of CrdDependent of a column, but for what the steps themselves made.
  */
 extern List *crd_dependents(const CrdSchema *schema, CrdColumnId id);
+
+/*
+ * List of CrdNotNull of the partitions whose NOT NULL constraint, from 18 on, has
+ * another name than that of the table above, from the leaves upwards.
+ */
+extern List *crd_own_not_null(const CrdSchema *schema, CrdColumnId id);
 
 /*
  * List of CrdDependent for each column elsewhere that has the table's row

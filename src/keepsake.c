@@ -82,7 +82,16 @@ crd_keepsake_read(bool up)
 		keepsake->has_ddl[step] = true;
 		if (!crd_is_true(row[1]))
 			continue;
-		if (row[7] == NULL)
+		if (row[7] == NULL && row[8])
+		{
+			CrdNotNull *not_null = palloc(sizeof(CrdNotNull));
+
+			not_null->relation = row[8];
+			not_null->name = row[6];
+			not_null->column = row[3];
+			keepsake->own_not_null[step] = lappend(keepsake->own_not_null[step], not_null);
+		}
+		else if (row[7] == NULL)
 		{
 			CrdKeptColumn *column = palloc(sizeof(CrdKeptColumn));
 

@@ -15,7 +15,7 @@
 #include "planner.h"
 
 static void keep_column(CrdPlanner *planner, StringInfo values, bool up,
-						int seq, CrdColumnId id);
+						int *seq, CrdColumnId id);
 
 void
 crd_planner_init(CrdPlanner *planner, CrdFindings *findings, bool online)
@@ -156,14 +156,14 @@ crd_plan_keep_columns(CrdPlanner *planner, bool up)
 	crd_plan_forget(planner, CRD_KEEP, "kept_ddl", planner->keepsake->has_ddl[planner->step]);
 	initStringInfo(&values);
 	for (int i = 0; i < ncolumns; i++)
-		keep_column(planner, &values, up, ++seq, columns[i]);
+		keep_column(planner, &values, up, &seq, columns[i]);
 	/* name is not dropped but renamed; only its NOT NULL goes */
 	if (planner->step == 4)
-		keep_column(planner, &values, up, ++seq, CRD_NAME);
+		keep_column(planner, &values, up, &seq, CRD_NAME);
 	crd_plan_add(planner, CRD_KEEP, CRD_RUN_IN_LEDGER, table,
 				 RowExclusiveLock, "keep what the dropped columns were, for the way back",
 				 "INSERT INTO connections_redesign.kept_ddl"
-				 " (step, direction, seq, name, type, not_null, not_null_name) VALUES %s",
+				 " (step, direction, seq, name, type, not_null, not_null_name, relation) VALUES %s",
 				 values.data);
 
 	resetStringInfo(&values);
@@ -190,18 +190,30 @@ crd_plan_keep_columns(CrdPlanner *planner, bool up)
 
 /* NOT NULL on available_connection_id is step 3's, which is undone before. */
 static void
-keep_column(CrdPlanner *planner, StringInfo values, bool up, int seq,
+keep_column(CrdPlanner *planner, StringInfo values, bool up, int *seq,
 			CrdColumnId id)
 {
 	const CrdColumn *column = &planner->schema->column[id];
 	bool		not_null = column->not_null && id != CRD_AVAILABLE_CONNECTION_ID;
+	ListCell   *lc;
 
-	appendStringInfo(values, "%s(%d, %s, %d, %s, %s, %s, %s)",
+	appendStringInfo(values, "%s(%d, %s, %d, %s, %s, %s, %s, NULL)",
 					 values->len ? ", " : "", planner->step,
-					 up ? "'up'" : "'down'", seq,
+					 up ? "'up'" : "'down'", ++*seq,
 					 crd_literal(column->name), crd_literal(column->type),
 					 not_null ? "true" : "false",
 					 crd_literal(not_null ? column->not_null_name : NULL));
+	if (!not_null)
+		return;
+	foreach(lc, crd_own_not_null(planner->schema, id))
+	{
+		CrdNotNull *own = lfirst(lc);
+
+		appendStringInfo(values, ", (%d, %s, %d, %s, NULL, true, %s, %s)",
+						 planner->step, up ? "'up'" : "'down'", ++*seq,
+						 crd_literal(own->column), crd_literal(own->name),
+						 crd_literal(own->relation));
+	}
 }
 
 void
@@ -341,12 +353,30 @@ crd_plan_set_not_null(CrdPlanner *planner, CrdTable table, const char *column,
 	const CrdKeptColumn *kept = crd_kept_column(planner->keepsake, planner->step,
 												column);
 	const char *purpose = psprintf("%s is required", now);
+	const char *clause = psprintf("ALTER COLUMN %s SET NOT NULL", now);
+	bool		own = false;
+	ListCell   *lc;
 
 	if (kept && kept->not_null_name)
-		crd_plan_alter(planner, table, purpose, "ADD CONSTRAINT %s NOT NULL %s",
-					   quote_identifier(kept->not_null_name), now);
+		clause = psprintf("ADD CONSTRAINT %s NOT NULL %s", quote_identifier(kept->not_null_name), now);
+	foreach(lc, planner->keepsake->own_not_null[planner->step])
+	{
+		CrdNotNull *not_null = lfirst(lc);
+
+		if (strcmp(not_null->column, column) != 0)
+			continue;
+		own = true;
+		crd_plan_add(planner, CRD_FINISH, CRD_RUN, table, AccessExclusiveLock, purpose,
+					 "ALTER TABLE %s ADD CONSTRAINT %s NOT NULL %s",
+					 not_null->relation, quote_identifier(not_null->name), now);
+	}
+
+	/* what a partition has becomes part of the table's, and keeps its name */
+	if (own)
+		crd_plan_add(planner, CRD_FINISH, CRD_RUN, table, AccessExclusiveLock, purpose,
+					 "ALTER TABLE %s %s", planner->schema->relation[table].name, clause);
 	else
-		crd_plan_alter(planner, table, purpose, "ALTER COLUMN %s SET NOT NULL", now);
+		crd_plan_alter(planner, table, purpose, "%s", clause);
 }
 
 bool

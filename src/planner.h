@@ -119,7 +119,7 @@ extern bool crd_plan_kept_not_null(CrdPlanner *planner, const char *column);
 
 /*
  * Make a column NOT NULL, which goes by another name now, by the constraint that
- * it had where that has a name.
+ * it had where that has a name.  So do partitions.
  */
 extern void crd_plan_set_not_null(CrdPlanner *planner, CrdTable table,
 								  const char *column, const char *now);
