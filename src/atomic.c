@@ -302,7 +302,7 @@ lock_tables(int target)
 	CrdSchema  *before = read_enforced(target, CRD_CHECK_SCHEMA);
 	CrdSchema  *schema;
 
-	crd_lock(before, &both_tables, crd_pause);
+	crd_lock(before, &both_tables);
 	schema = read_enforced(target, CRD_CHECK_BASE);
 	for (CrdTable table = 0; table < CRD_NTABLES; table++)
 		if (schema->relation[table].relid != before->relation[table].relid)

@@ -17,10 +17,12 @@
 #include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 
 #include "bridge.h"
 #include "checks.h"
+#include "compat.h"
 #include "contents.h"
 #include "environment.h"
 #include "report.h"
@@ -450,6 +452,18 @@ check_ownership(CrdReport *report)
 						   "an owner who may create indexes",
 						   psprintf("GRANT USAGE, CREATE ON SCHEMA connections TO %s.",
 									quote_identifier(GetUserNameFromId(rel->owner, false))));
+	}
+	/* the background worker has the session's user, and sets the role */
+	if (report->direction != CRD_VERIFY && crd_schema_owned(schema) &&
+		!member_can_set_role(GetSessionUserId(), crd_owner(schema, CRD_CONNECTIONS)))
+	{
+		crd_report_put(report, report->findings->online ? CRD_ERROR : CRD_WARNING,
+					   psprintf("role \"%s\", who may not SET ROLE",
+								GetUserNameFromId(GetSessionUserId(), false)),
+					   psprintf("a role that may become \"%s\", owner of connections",
+								GetUserNameFromId(crd_owner(schema, CRD_CONNECTIONS), false)),
+					   "Grant the owner WITH SET TRUE; the atomic mode can do without, the online mode refuses.");
+		return;
 	}
 	if (crd_schema_owned(schema))
 		crd_report_put(report, CRD_OK, psprintf("role \"%s\"", user), "the privileges of the owner of both tables", NULL);

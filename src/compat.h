@@ -67,14 +67,16 @@
 #endif
 
 /*
- * 16 declares _PG_init in fmgr.h and hides all other symbols, and has one
- * function for the privileges on all kinds of objects
+ * 16 declares _PG_init in fmgr.h and hides all other symbols, has one function
+ * for the privileges on all kinds of objects, and tells a role that one may
+ * become from one whose privileges one has
  */
 #if PG_VERSION_NUM < 160000
 extern PGDLLEXPORT void _PG_init(void);
 
 #define object_aclcheck(classid, objectid, roleid, mode) \
 	pg_proc_aclcheck(objectid, roleid, mode)
+#define member_can_set_role(member, role) is_member_of_role(member, role)
 #endif
 
 /*

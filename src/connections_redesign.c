@@ -11,7 +11,8 @@
  *	  dependents	what goes with a column that is dropped
  *	  keepsake		what a rollback needs
  *	  findings		the rows, read when first asked for
- *	  checks		what must hold before and after; environment, way_back
+ *	  checks		what must hold before and after; contents, environment,
+ *					way_back
  *	  plan			the steps as lists of actions; plan_online, as transactions;
  *					planner puts either together
  *	  atomic		executes a plan in the caller's transaction

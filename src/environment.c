@@ -94,7 +94,7 @@ crd_check_statement_timeout(CrdReport *report)
 					   "An online run is one statement: SET statement_timeout = 0, or call again until it is done.");
 }
 
-/* CrdReport each row of a query as a warning, or that there is none. */
+/* Report each row of a query as a warning, or that there is none. */
 static void
 put_warnings(CrdReport *report, CrdRows *rows, const char *none, const char *expected,
 			 const char *hint)

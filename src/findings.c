@@ -1,8 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * findings.c
- *	  What is known of a database and of where it is to go, read when it is
- *	  first asked for.
+ *	  Reads what is known of a database when it is first asked for.
  *
  *-------------------------------------------------------------------------
  */

@@ -47,8 +47,7 @@ static bool lock_with_timeout(List *wanted);
 static void lock_all(void *arg);
 
 void
-crd_lock(const CrdSchema *schema, const CrdLocks *locks,
-		 void (*pause) (int milliseconds))
+crd_lock(const CrdSchema *schema, const CrdLocks *locks)
 {
 	if (lock_without_queueing(relations_to_lock(schema, locks)))
 		return;
@@ -57,7 +56,7 @@ crd_lock(const CrdSchema *schema, const CrdLocks *locks,
 		if (lock_with_timeout(relations_to_lock(schema, locks)))
 			return;
 		if (attempt < crd_lock_attempts)
-			pause(crd_backoff(attempt));
+			crd_pause(crd_backoff(attempt));
 		if (lock_without_queueing(relations_to_lock(schema, locks)))
 			return;
 	}

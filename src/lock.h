@@ -26,11 +26,9 @@ typedef struct CrdLocks
 /*
  * Get the locks in the caller's transaction, or raise 55P03, naming who has
  * them, after connections_redesign.lock_attempts of
- * connections_redesign.lock_timeout each.  Between two attempts "pause" waits
- * for so many milliseconds; it may end the transaction and begin another.
+ * connections_redesign.lock_timeout each.
  */
-extern void crd_lock(const CrdSchema *schema, const CrdLocks *locks,
-					 void (*pause) (int milliseconds));
+extern void crd_lock(const CrdSchema *schema, const CrdLocks *locks);
 
 /* Wait, in or between transactions; a cancel ends it. */
 extern void crd_pause(int milliseconds);

@@ -11,8 +11,8 @@
  *
  * Transactions.  Each works in a subtransaction, so that an error leaves one in
  * which it can be recorded.  Between transactions the driver holds the migration
- * lock, for the session, and no snapshot: only there it pauses, waits for a
- * standby, or for the worker.
+ * lock, for the session, and no snapshot: only there it pauses for long, waits
+ * for a standby, or for the worker.
  *
  * Locks.  What a phase needs is asked for as lock.h says, before anything else.
  * When a phase has the table for itself, it plans once more: what the
@@ -591,7 +591,7 @@ work_statements(Online *online)
 
 	/* this tries as often as it may */
 	online->exhausted = true;
-	crd_lock(online->schema, &locks, crd_pause);
+	crd_lock(online->schema, &locks);
 	online->exhausted = false;
 	if (locks.mode[CRD_CONNECTIONS] == AccessExclusiveLock ||
 		locks.mode[CRD_CATALOG] == AccessExclusiveLock)

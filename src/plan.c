@@ -26,6 +26,7 @@
 
 #include "plan.h"
 #include "planner.h"
+#include "report.h"
 #include "sql.h"
 
 static void step1_up(CrdPlanner *planner);
@@ -328,7 +329,6 @@ static void
 step4_up(CrdPlanner *planner)
 {
 	const CrdSchema *schema = planner->schema;
-	const CrdKeepsake *keepsake = planner->keepsake;
 	bool		has_id = crd_ids_filled(schema);
 	List	   *dictionary = crd_findings_dictionary(planner->findings);
 	const char **types = crd_type_literals(schema, dictionary);
@@ -371,15 +371,7 @@ step4_up(CrdPlanner *planner)
 				 "ALTER TABLE connections.connections RENAME COLUMN name TO label");
 
 	/* last, as a subscriber has this shape only before or after the step */
-	if (keepsake->has_null_labels)
-	{
-		crd_plan_add(planner, CRD_FINISH, CRD_RUN_AS_REPLICA, CRD_CONNECTIONS, RowExclusiveLock,
-					 "labels that were NULL before the rollback, and are still empty, are NULL again",
-					 "UPDATE connections.connections SET label = NULL"
-					 " WHERE label::text = '' AND connections_redesign.label_was_null(%s)",
-					 schema->key);
-		crd_plan_forget(planner, CRD_FINISH, "kept_null_label", true);
-	}
+	crd_finish_step4_up(planner);
 }
 
 static void
@@ -449,13 +441,13 @@ crd_plan_warnings(const CrdFindings *findings)
 	if (counts->config_changes > 0)
 		warnings =
 			lappend(warnings,
-					psprintf("config of " INT64_FORMAT " connections was given the capability that their available connection has",
-							 counts->config_changes));
+					psprintf("config of %s was given the capability of the available connection",
+							 crd_count_text(counts->config_changes, "connection")));
 	if (counts->type_unknown > 0)
 		warnings =
 			lappend(warnings,
-					psprintf("type of " INT64_FORMAT " connections is not known from before: it was set to the auth_type of their available connection",
-							 counts->type_unknown));
+					psprintf("type of %s is not known from before: it was set to the auth_type of the available connection",
+							 crd_count_text(counts->type_unknown, "connection")));
 	return warnings;
 }
 

@@ -37,7 +37,6 @@ typedef struct ForeignKey
 static void plan_unfinished(CrdPlanner *planner);
 static void undo(CrdPlanner *planner);
 static void undo_on_partitions(CrdPlanner *planner);
-static void finish_step4_up(CrdPlanner *planner);
 static void finish_step4_down(CrdPlanner *planner);
 static void end_phase(CrdPlanner *planner, const char *name);
 static void fill_rows(CrdPlanner *planner, CrdFill fill, const char *purpose,
@@ -111,7 +110,7 @@ crd_plan_settle(CrdFindings *findings)
 	if (!crd_to_be_finished(schema))
 		undo(&planner);
 	else if (schema->unfinished_up)
-		finish_step4_up(&planner);
+		crd_finish_step4_up(&planner);
 	else
 		finish_step4_down(&planner);
 	crd_plan_add(&planner, CRD_FINISH, CRD_RUN_IN_LEDGER, CRD_CONNECTIONS, RowExclusiveLock,
@@ -150,7 +149,7 @@ plan_unfinished(CrdPlanner *planner)
 	{
 		if (up)
 		{
-			finish_step4_up(planner);
+			crd_finish_step4_up(planner);
 			if (planner->findings->target == CRD_LAST_STEP)
 				vacuum(planner);
 		}
@@ -206,7 +205,7 @@ undo(CrdPlanner *planner)
 	}
 	end_phase(planner, "undo");
 	if (labels)
-		finish_step4_up(planner);
+		crd_finish_step4_up(planner);
 	if (planner->online)
 	{
 		ListCell   *lc;
@@ -224,7 +223,7 @@ undo_on_partitions(CrdPlanner *planner)
 
 	rows = crd_fetch(CRD_CALLER,
 					 "WITH tree AS ("
-					 " SELECT t.relid, a.attnum FROM pg_partition_tree($1::oid) t"
+					 " SELECT t.relid, a.attnum, a.attcollation FROM pg_partition_tree($1::oid) t"
 					 " JOIN pg_attribute a ON a.attrelid = t.relid AND a.attname = 'available_connection_id'"
 					 " WHERE t.level > 0) "
 					 "SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', t.relid, c.conname)"
@@ -232,8 +231,7 @@ undo_on_partitions(CrdPlanner *planner)
 					 "  AND c.confrelid = $2::oid AND c.conkey = ARRAY[t.attnum] AND c.conparentid = 0"
 					 " UNION ALL "
 					 "SELECT format('DROP INDEX %s', i.indexrelid::regclass)"
-					 " FROM tree t JOIN pg_index i ON i.indrelid = t.relid AND i.indnatts = 1 AND i.indkey[0] = t.attnum"
-					 "  AND NOT i.indisunique AND i.indpred IS NULL"
+					 " FROM tree t JOIN pg_index i ON i.indrelid = t.relid AND " CRD_INDEX_FITS("i", "t")
 					 "  AND i.indexrelid NOT IN (SELECT inhrelid FROM pg_inherits)"
 					 " ORDER BY 1", 2,
 					 psprintf("%u", planner->schema->relation[CRD_CONNECTIONS].relid),
@@ -392,13 +390,12 @@ crd_step4_up_online(CrdPlanner *planner)
 				 "name becomes label",
 				 "ALTER TABLE connections.connections RENAME COLUMN name TO label");
 	end_phase(planner, "drop_columns");
-	finish_step4_up(planner);
+	crd_finish_step4_up(planner);
 	vacuum(planner);
 }
 
-/* Labels that were NULL before a rollback, and are still empty, are NULL again. */
-static void
-finish_step4_up(CrdPlanner *planner)
+void
+crd_finish_step4_up(CrdPlanner *planner)
 {
 	const CrdSchema *schema = planner->schema;
 	const char *condition = psprintf("label::text = '' AND connections_redesign.label_was_null(%s)",
@@ -633,8 +630,8 @@ make_index(CrdPlanner *planner)
 					 " FROM pg_partition_tree($1::oid) t"
 					 " LEFT JOIN pg_attribute a ON a.attrelid = t.relid AND a.attname = 'available_connection_id'"
 					 " LEFT JOIN LATERAL (SELECT x.indexrelid, x.indisvalid FROM pg_index x"
-					 "  WHERE x.indrelid = t.relid AND x.indnatts = 1 AND x.indkey[0] = a.attnum"
-					 "  AND NOT x.indisunique AND x.indpred IS NULL ORDER BY x.indisvalid DESC, 1 LIMIT 1) i ON true"
+					 "  WHERE x.indrelid = t.relid AND " CRD_INDEX_FITS("x", "a")
+					 "  ORDER BY x.indisvalid DESC, 1 LIMIT 1) i ON true"
 					 " ORDER BY t.level, t.relid", 1,
 					 psprintf("%u", schema->relation[CRD_CONNECTIONS].relid));
 	names = palloc0(sizeof(char *) * Max(rows->nrows, 1));	/* as DDL spells them */

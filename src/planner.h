@@ -134,6 +134,12 @@ extern void crd_step3_down_online(CrdPlanner *planner);
 extern void crd_step4_up_online(CrdPlanner *planner);
 extern void crd_step4_down_online(CrdPlanner *planner);
 
+/*
+ * Labels that were NULL before a rollback, and are still empty, are NULL again:
+ * the end of step 4 in either mode.
+ */
+extern void crd_finish_step4_up(CrdPlanner *planner);
+
 extern const char *crd_qualified_name(Oid relid);
 
 #endif							/* CRD_PLANNER_H */

@@ -353,9 +353,10 @@ read_connections_objects(CrdSchema *schema)
 	}
 
 	rows = crd_fetch(CRD_CALLER,
-					 "SELECT indexrelid, indnatts = 1 AND NOT indisunique AND NOT indisexclusion"
-					 " FROM pg_index WHERE indrelid = $1::oid AND indisvalid AND indisready"
-					 " AND indpred IS NULL AND indkey[0] = $2::int2 AND $2::int2 > 0"
+					 "SELECT indexrelid, " CRD_INDEX_FITS("i", "a") " AND NOT indisexclusion"
+					 " FROM pg_attribute a JOIN pg_index i ON indrelid = attrelid"
+					 " WHERE attrelid = $1::oid AND attnum = $2::int2 AND attnum > 0"
+					 " AND indisvalid AND indisready AND " CRD_INDEX_LEADS("i", "a")
 					 " ORDER BY 2 DESC, 1 LIMIT 1", 2, connections, attnum);
 	if (rows->nrows > 0)
 	{
@@ -365,8 +366,9 @@ read_connections_objects(CrdSchema *schema)
 	}
 
 	rows = crd_fetch(CRD_CALLER,
-					 "SELECT indexrelid FROM pg_index WHERE indrelid = $1::oid AND NOT indisvalid"
-					 " AND indnatts = 1 AND NOT indisunique AND indpred IS NULL AND indkey[0] = $2::int2 AND $2::int2 > 0"
+					 "SELECT indexrelid FROM pg_attribute a JOIN pg_index i ON indrelid = attrelid"
+					 " WHERE attrelid = $1::oid AND attnum = $2::int2 AND attnum > 0"
+					 " AND NOT indisvalid AND " CRD_INDEX_FITS("i", "a")
 					 " ORDER BY 1 LIMIT 1", 2, connections, attnum);
 	if (rows->nrows > 0)
 		schema->invalid_fk_index = atooid(rows->row[0][0]);

@@ -27,12 +27,25 @@
 #define CRD_TYPE_KEEPER_TRIGGER "~connections_redesign_type_keeper"
 #define CRD_NOT_NULL_CHECK "~connections_redesign_not_null"
 
+/*
+ * SQL: whether the index i (of pg_index) finds rows by the column a (of
+ * pg_attribute), as a B-tree does, and, below, whether it is one like step 3
+ * makes, so that a partitioned index takes it for its part.
+ */
+#define CRD_INDEX_LEADS(i, a) \
+	i ".indkey[0] = " a ".attnum AND " i ".indpred IS NULL" \
+	" AND (SELECT relam FROM pg_class WHERE oid = " i ".indexrelid) = (SELECT oid FROM pg_am WHERE amname = 'btree')"
+#define CRD_INDEX_FITS(i, a) \
+	CRD_INDEX_LEADS(i, a) " AND " i ".indnatts = 1 AND NOT " i ".indisunique" \
+	" AND " i ".indoption[0] = 0 AND " i ".indcollation[0] = " a ".attcollation" \
+	" AND (SELECT opcdefault FROM pg_opclass WHERE oid = " i ".indclass[0])"
+
 /* The version of a pair of tables that fits no version */
 #define CRD_NO_VERSION (-1)
 
 typedef enum CrdTable
 {
-	CRD_CONNECTIONS,			/* locked first, see atomic.c */
+	CRD_CONNECTIONS,			/* locked first, see lock.h */
 	CRD_CATALOG
 } CrdTable;
 #define CRD_NTABLES 2
@@ -54,7 +67,7 @@ typedef struct CrdRelation
 	bool		row_security_lifted;	/* it did, before this migration */
 } CrdRelation;
 
-/* The columns that the runbook names, in the order of crd_columns */
+/* The columns that the runbook names, in the order of columns in schema.c */
 typedef enum CrdColumnId
 {
 	CRD_CATALOG_ID,

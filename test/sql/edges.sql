@@ -239,6 +239,16 @@ SELECT connections_migrate(2);
 :differences
 ROLLBACK;
 
+-- an index that finds no single entry's connections does not serve as the one of step 3
+BEGIN;
+SELECT connections_migrate(2);
+CREATE INDEX blocks ON connections.connections USING brin (available_connection_id);
+SELECT connections_migrate(3);
+SELECT indexname, split_part(indexdef, 'USING ', 2) FROM pg_indexes WHERE schemaname = 'connections' AND indexdef LIKE '%(available_connection_id)' ORDER BY 1;
+SELECT connections_rollback(2);
+SELECT indexname, split_part(indexdef, 'USING ', 2) FROM pg_indexes WHERE schemaname = 'connections' AND indexdef LIKE '%(available_connection_id)' ORDER BY 1;
+ROLLBACK;
+
 -- what only a partition has and would lose with the column is refused, or comes back
 BEGIN;
 ALTER TABLE connections.connections RENAME TO plain;

@@ -67,5 +67,28 @@ ALTER TABLE connections.connections RENAME TO plain;
 CREATE TABLE connections.connections (LIKE connections.plain INCLUDING DEFAULTS, PRIMARY KEY (id)) PARTITION BY HASH (id);
 $$ AS shape, 'SELECT FROM connections.connections;' AS app \gset
 \i :fixtures/twins.sql
+
+-- an index that a partition has is a part of step 3's where it fits, and else stays beside it
+\set rows 30
+\set ECHO none
+\i :fixtures/drop.sql
+\i :fixtures/legacy.sql
+\i :fixtures/rows.sql
+\set ECHO all
+SET client_min_messages = error;
+ALTER TABLE connections.connections RENAME TO plain;
+CREATE TABLE connections.connections (LIKE connections.plain INCLUDING DEFAULTS, PRIMARY KEY (id)) PARTITION BY HASH (id);
+CREATE TABLE connections.part_0 PARTITION OF connections.connections FOR VALUES WITH (modulus 3, remainder 0);
+CREATE TABLE connections.part_1 PARTITION OF connections.connections FOR VALUES WITH (modulus 3, remainder 1);
+CREATE TABLE connections.part_2 PARTITION OF connections.connections FOR VALUES WITH (modulus 3, remainder 2);
+INSERT INTO connections.connections TABLE connections.plain;
+DROP TABLE connections.plain;
+SELECT connections_migrate(2);
+CREATE INDEX hashes ON connections.part_0 USING hash (available_connection_id);
+CREATE INDEX backwards ON connections.part_1 (available_connection_id DESC);
+CREATE INDEX fits ON connections.part_2 (available_connection_id);
+CALL connections_migrate_online(3);
+SELECT indrelid::regclass, indexrelid::regclass, inhparent::regclass, indisvalid FROM pg_index LEFT JOIN pg_inherits ON inhrelid = indexrelid
+WHERE indrelid::regclass::text LIKE 'connections.%' AND pg_get_indexdef(indexrelid) LIKE '%(available_connection_id%' ORDER BY indrelid::regclass::text, indexrelid::regclass::text;
 \set ECHO none
 \i :fixtures/drop.sql
