@@ -283,7 +283,6 @@ SQL
 		push @parts, <<'SQL';
 -- owner
 ALTER SCHEMA connections OWNER TO fuzz_owner;
-GRANT CREATE ON TABLESPACE fuzz_space TO fuzz_owner;
 DO $$
 DECLARE
 	object text;
