@@ -29,7 +29,7 @@ my $gate = 63726472;
 sub new_node
 {
 	my ($name, %params) = @_;
-	my $node = PostgreSQL::Test::Cluster->new($name);
+	my $node = PostgreSQL::Test::Cluster->new($name, install_path => delete $params{install_path});
 	$node->init(%params);
 	$node->append_conf('postgresql.conf', "autovacuum = off\nrestart_after_crash = on\nlog_error_verbosity = verbose");
 	return $node;
