@@ -72,6 +72,7 @@ typedef struct Column
 	Oid			type;			/* below all domains */
 	FmgrInfo	to_text;
 	bool		is_text;		/* needs no function */
+	bool		by_settings;	/* the text may depend on settings */
 	bool		cast;			/* to_text gives a text, not a C string */
 } Column;
 
@@ -102,6 +103,7 @@ struct CrdFiller
 	int			nkeys;			/* columns of the primary key */
 	Column	   *keys;
 	TupleDesc	key_desc;
+	bool		enter_settings; /* for texts that the keepsake has */
 
 	bool		usable;			/* the table has all that it takes */
 	bool		exceptions;		/* there are some to the dictionary */
@@ -122,6 +124,9 @@ static bool is_connections(Relation rel);
 static void open_column(Column *column, Relation rel, int attnum);
 static void open_key(CrdFiller *filler, Relation rel);
 static char *column_text(Column *column, HeapTuple tuple, TupleDesc desc);
+static bool depends_on_settings(Oid type);
+static char *kept_text(CrdFiller *filler, Column *column, HeapTuple tuple,
+					   TupleDesc desc);
 static char *key_text(CrdFiller *filler, HeapTuple tuple, TupleDesc desc);
 static Datum column_value(TupleDesc desc, int attnum, const char *value);
 static const Entry *entry_of_legacy(CrdFiller *filler, HeapTuple tuple,
@@ -283,7 +288,7 @@ crd_keep_type(PG_FUNCTION_ARGS)
 
 		key = key_text(filler, new, desc);
 		values[0] = key;
-		values[1] = column_text(&filler->id, new, desc);
+		values[1] = kept_text(filler, &filler->id, new, desc);
 		values[2] = column_text(&filler->type, new, desc);
 		crd_keep_exceptions(&rows, NULL);
 	}
@@ -310,9 +315,17 @@ filler_of_trigger(FunctionCallInfo fcinfo, CrdFill fill, int timing)
 						timing == TRIGGER_EVENT_BEFORE ? "a BEFORE INSERT OR UPDATE" :
 						"an AFTER")));
 	if (fcinfo->flinfo->fn_extra == NULL)
-		fcinfo->flinfo->fn_extra = open_filler(trigdata->tg_relation,
-											   trigdata->tg_trigger, fill,
-											   fcinfo->flinfo->fn_mcxt);
+	{
+		CrdFiller  *filler = open_filler(trigdata->tg_relation,
+										 trigdata->tg_trigger, fill,
+										 fcinfo->flinfo->fn_mcxt);
+
+		/* the writer's settings are not ours, as they are in a walk */
+		filler->enter_settings = filler->id.by_settings;
+		for (int i = 0; i < filler->nkeys; i++)
+			filler->enter_settings |= filler->keys[i].by_settings;
+		fcinfo->flinfo->fn_extra = filler;
+	}
 	return fcinfo->flinfo->fn_extra;
 }
 
@@ -532,6 +545,34 @@ open_column(Column *column, Relation rel, int attnum)
 	if (!column->cast)
 		getTypeOutputInfo(column->type, &function, &is_varlena);
 	fmgr_info(function, &column->to_text);
+	column->by_settings = depends_on_settings(column->type);
+}
+
+/*
+ * Whether a value of the type may read otherwise under other settings.  The
+ * volatility of its output function does not say: bytea's is immutable.  So only
+ * the types that keys usually have are known not to.
+ */
+static bool
+depends_on_settings(Oid type)
+{
+	switch (type)
+	{
+		case BOOLOID:
+		case BPCHAROID:
+		case CHAROID:
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+		case NAMEOID:
+		case NUMERICOID:
+		case TEXTOID:
+		case UUIDOID:
+		case VARCHAROID:
+			return false;
+		default:
+			return get_typtype(type) != TYPTYPE_ENUM;
+	}
 }
 
 /* The columns of the primary key, as the keepsake knows a row by them. */
@@ -580,21 +621,39 @@ column_text(Column *column, HeapTuple tuple, TupleDesc desc)
 	return OutputFunctionCall(&column->to_text, value);
 }
 
+/* The column as a statement would read it, or NULL. */
+static char *
+kept_text(CrdFiller *filler, Column *column, HeapTuple tuple, TupleDesc desc)
+{
+	int			guc_level = filler->enter_settings ? crd_settings_enter() : 0;
+	char	   *value = column_text(column, tuple, desc);
+
+	if (filler->enter_settings)
+		crd_settings_leave(guc_level);
+	return value;
+}
+
 /* The row's key as schema.c's expression gives it. */
 static char *
 key_text(CrdFiller *filler, HeapTuple tuple, TupleDesc desc)
 {
 	Datum	   *values;
 	bool	   *nulls;
+	int			guc_level;
+	char	   *key;
 
 	if (filler->nkeys == 1)
-		return column_text(&filler->keys[0], tuple, desc);
+		return kept_text(filler, &filler->keys[0], tuple, desc);
 	values = palloc(sizeof(Datum) * filler->nkeys);
 	nulls = palloc(sizeof(bool) * filler->nkeys);
 	for (int i = 0; i < filler->nkeys; i++)
 		values[i] = heap_getattr(tuple, filler->keys[i].attnum, desc, &nulls[i]);
-	return OidOutputFunctionCall(F_RECORD_OUT,
-								 HeapTupleGetDatum(heap_form_tuple(filler->key_desc, values, nulls)));
+	guc_level = filler->enter_settings ? crd_settings_enter() : 0;
+	key = OidOutputFunctionCall(F_RECORD_OUT,
+								HeapTupleGetDatum(heap_form_tuple(filler->key_desc, values, nulls)));
+	if (filler->enter_settings)
+		crd_settings_leave(guc_level);
+	return key;
 }
 
 /* A text as a value of the column's type. */

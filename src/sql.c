@@ -80,13 +80,27 @@ crd_set_local(const char *name, const char *value)
 							 GUC_ACTION_SAVE, true, 0, false);
 }
 
+int
+crd_settings_enter(void)
+{
+	int			guc_level = NewGUCNestLevel();
+
+	for (const CrdSetting *setting = crd_settings; setting->name; setting++)
+		crd_set_local(setting->name, setting->value);
+	return guc_level;
+}
+
+void
+crd_settings_leave(int guc_level)
+{
+	AtEOXact_GUC(false, guc_level);
+}
+
 static void
 scope_enter(Scope *scope, Oid role)
 {
 	GetUserIdAndSecContext(&scope->userid, &scope->sec_context);
-	scope->guc_level = NewGUCNestLevel();
-	for (const CrdSetting *setting = crd_settings; setting->name; setting++)
-		crd_set_local(setting->name, setting->value);
+	scope->guc_level = crd_settings_enter();
 	if (OidIsValid(role))
 		SetUserIdAndSecContext(role, scope->sec_context |
 							   SECURITY_RESTRICTED_OPERATION);
@@ -95,7 +109,7 @@ scope_enter(Scope *scope, Oid role)
 static void
 scope_leave(Scope *scope)
 {
-	AtEOXact_GUC(false, scope->guc_level);
+	crd_settings_leave(scope->guc_level);
 	SetUserIdAndSecContext(scope->userid, scope->sec_context);
 }
 

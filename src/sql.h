@@ -119,6 +119,13 @@ extern void crd_disconnect(void);
  */
 extern void crd_set_local(const char *name, const char *value);
 
+/*
+ * What reads values as text without SQL, for what a statement is to find again,
+ * does it between these two, as statements do: then it is the same text.
+ */
+extern int	crd_settings_enter(void);
+extern void crd_settings_leave(int guc_level);
+
 /* A value, or NULL, as SQL writes it. */
 extern const char *crd_literal(const char *value);
 
