@@ -55,6 +55,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 #include "bridge.h"
 #include "compat.h"
@@ -785,8 +786,13 @@ fill_legacy(CrdFiller *filler, HeapTuple tuple, HeapTuple old, TupleDesc desc)
 			values[ncolumns++] = column_value(desc, filler->provider.attnum, entry->provider);
 		}
 		if (filler->exceptions)
+		{
+			/* the writer's snapshot may be older than what was kept */
+			PushActiveSnapshot(GetLatestSnapshot());
 			(void) crd_find_exception(filler->filter, key_text(filler, tuple, desc),
 									  entry->id_text, &kept);
+			PopActiveSnapshot();
+		}
 		if (type == NULL || moved)
 		{
 			columns[ncolumns] = filler->type.attnum;

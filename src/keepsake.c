@@ -494,33 +494,36 @@ rolled_back_rows(const CrdSchema *schema, const CrdKeepsake *keepsake,
 }
 
 
-/* Rows that the plan's queries keep */
+/*
+ * Rows that the plan's queries keep, or triggers, in transactions that may be
+ * REPEATABLE READ and older than what the walk has kept.
+ */
 
 void
 crd_keep_exceptions(const CrdRows *rows, void *arg)
 {
-	crd_run(crd_extension_owner(),
-			"INSERT INTO connections_redesign.kept_type_exception (key, available_connection_id, type)"
-			" SELECT * FROM unnest($1::text[], $2::text[], $3::text[])"
-			" ON CONFLICT (key) DO UPDATE SET available_connection_id = excluded.available_connection_id, type = excluded.type", 3,
-			text_array(rows, 0), text_array(rows, 1), text_array(rows, 2));
+	crd_run_latest(crd_extension_owner(),
+				   "INSERT INTO connections_redesign.kept_type_exception (key, available_connection_id, type)"
+				   " SELECT * FROM unnest($1::text[], $2::text[], $3::text[])"
+				   " ON CONFLICT (key) DO UPDATE SET available_connection_id = excluded.available_connection_id, type = excluded.type", 3,
+				   text_array(rows, 0), text_array(rows, 1), text_array(rows, 2));
 }
 
 void
 crd_keep_null_labels(const CrdRows *rows, void *arg)
 {
-	crd_run(crd_extension_owner(),
-			"INSERT INTO connections_redesign.kept_null_label (key)"
-			" SELECT * FROM unnest($1::text[]) ON CONFLICT DO NOTHING", 1,
-			text_array(rows, 0));
+	crd_run_latest(crd_extension_owner(),
+				   "INSERT INTO connections_redesign.kept_null_label (key)"
+				   " SELECT * FROM unnest($1::text[]) ON CONFLICT DO NOTHING", 1,
+				   text_array(rows, 0));
 }
 
 void
 crd_forget_exception(const char *key)
 {
-	crd_run(crd_extension_owner(),
-			"DELETE FROM connections_redesign.kept_type_exception WHERE key = $1", 1,
-			key);
+	crd_run_latest(crd_extension_owner(),
+				   "DELETE FROM connections_redesign.kept_type_exception WHERE key = $1", 1,
+				   key);
 }
 
 /* A column of the rows, as a text[] reads. */

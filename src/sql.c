@@ -132,9 +132,12 @@ finish(void)
 		elog(ERROR, "SPI_finish failed: %s", SPI_result_code_string(rc));
 }
 
-/* Execute between connect() and finish(), and check the result code. */
+/*
+ * Execute between connect() and finish(), with the latest snapshot or that of
+ * the transaction, and check the result code.
+ */
 static void
-execute(const char *sql, int nparams, va_list params)
+execute(const char *sql, bool latest, int nparams, va_list params)
 {
 	Oid			types[FUNC_MAX_ARGS] = {0};
 	Datum		values[FUNC_MAX_ARGS] = {0};
@@ -149,9 +152,20 @@ execute(const char *sql, int nparams, va_list params)
 		values[i] = value ? CStringGetTextDatum(value) : (Datum) 0;
 		nulls[i] = value ? ' ' : 'n';
 	}
-	rc = SPI_execute_with_args(sql, nparams, types, values, nulls, false, 0);
+	if (latest)
+	{
+		SPIPlanPtr	plan = SPI_prepare(sql, nparams, types);
+
+		if (plan == NULL)
+			elog(ERROR, "SPI_prepare failed: %s: %s",
+				 SPI_result_code_string(SPI_result), sql);
+		rc = SPI_execute_snapshot(plan, values, nulls, GetLatestSnapshot(),
+								  InvalidSnapshot, false, true, 0);
+	}
+	else
+		rc = SPI_execute_with_args(sql, nparams, types, values, nulls, false, 0);
 	if (rc < 0)
-		elog(ERROR, "SPI_execute_with_args failed: %s: %s",
+		elog(ERROR, "execution by SPI failed: %s: %s",
 			 SPI_result_code_string(rc), sql);
 }
 
@@ -189,7 +203,7 @@ crd_fetch(Oid role, const char *sql, int nparams,...)
 	connect();
 	scope_enter(&scope, role);
 	va_start(params, nparams);
-	execute(sql, nparams, params);
+	execute(sql, false, nparams, params);
 	va_end(params);
 	rows = copy_rows(caller);
 	scope_leave(&scope);
@@ -276,21 +290,42 @@ crd_try_fetch(Oid role, const char *sql, const char *param, CrdRows **rows)
 	return false;
 }
 
-uint64
-crd_run(Oid role, const char *sql, int nparams,...)
+static uint64
+run(Oid role, const char *sql, bool latest, int nparams, va_list params)
 {
 	Scope		scope;
 	uint64		processed;
-	va_list		params;
 
 	connect();
 	scope_enter(&scope, role);
-	va_start(params, nparams);
-	execute(sql, nparams, params);
-	va_end(params);
+	execute(sql, latest, nparams, params);
 	processed = SPI_processed;
 	scope_leave(&scope);
 	finish();
+	return processed;
+}
+
+uint64
+crd_run(Oid role, const char *sql, int nparams,...)
+{
+	uint64		processed;
+	va_list		params;
+
+	va_start(params, nparams);
+	processed = run(role, sql, false, nparams, params);
+	va_end(params);
+	return processed;
+}
+
+uint64
+crd_run_latest(Oid role, const char *sql, int nparams,...)
+{
+	uint64		processed;
+	va_list		params;
+
+	va_start(params, nparams);
+	processed = run(role, sql, true, nparams, params);
+	va_end(params);
 	return processed;
 }
 
@@ -453,7 +488,7 @@ crd_fetch_as_application(const char *sql, int nparams,...)
 	connect();
 	crd_set_local("search_path", "pg_catalog, pg_temp");
 	va_start(params, nparams);
-	execute(sql, nparams, params);
+	execute(sql, false, nparams, params);
 	va_end(params);
 	rows = copy_rows(caller);
 	AtEOXact_GUC(false, guc_level);

@@ -60,6 +60,12 @@ extern CrdRows *crd_fetch(Oid role, const char *sql, int nparams,...);
 extern uint64 crd_run(Oid role, const char *sql, int nparams,...);
 
 /*
+ * crd_run(), and it also sees what others have committed since the transaction
+ * took its snapshot, which in a trigger may be long ago.
+ */
+extern uint64 crd_run_latest(Oid role, const char *sql, int nparams,...);
+
+/*
  * Run callback(arg) in a subtransaction: NULL if it succeeded, else its error,
  * of which nothing else is left, not even the locks that it has taken.  The
  * caller forgets errors that it can name, and throws all others again.
