@@ -46,6 +46,7 @@ CREATE TABLE connections_redesign.online_run (
 	phase_started_at pg_catalog.timestamptz,
 	updated_at pg_catalog.timestamptz,
 	walked pg_catalog.bool NOT NULL DEFAULT false,
+	triggers pg_catalog.oid[],
 	relation pg_catalog.oid,
 	filenode pg_catalog.oid,
 	system_identifier pg_catalog.int8,

@@ -224,12 +224,12 @@ crd_ledger_checkpoint(const CrdWalk *walk, const char *slow)
 }
 
 void
-crd_ledger_walked(int64 rows)
+crd_ledger_walked(int64 rows, const char *triggers)
 {
 	crd_run(crd_extension_owner(),
-			"UPDATE connections_redesign.online_run SET walked = true, row_count = $1::int8,"
-			" relation = NULL, filenode = NULL, block = NULL, updated_at = clock_timestamp()", 1,
-			psprintf(INT64_FORMAT, rows));
+			"UPDATE connections_redesign.online_run SET walked = true, triggers = $2::oid[], row_count = $1::int8,"
+			" relation = NULL, filenode = NULL, block = NULL, updated_at = clock_timestamp()", 2,
+			psprintf(INT64_FORMAT, rows), triggers);
 }
 
 void

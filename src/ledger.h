@@ -61,8 +61,8 @@ extern CrdWalk *crd_ledger_walk(const CrdSchema *schema, CrdFill fill);
  */
 extern bool crd_ledger_checkpoint(const CrdWalk *walk, const char *slow);
 
-/* The rows of the step have been proven to be right. */
-extern void crd_ledger_walked(int64 rows);
+/* The rows of the step have been proven to be right, beside these triggers. */
+extern void crd_ledger_walked(int64 rows, const char *triggers);
 
 /* What the run waits for, NULL for nothing; on whom, for a worker. */
 extern void crd_ledger_waiting(const char *what, int worker_pid);

@@ -659,6 +659,8 @@ work_batch(Online *online)
 static void
 work_prove(Online *online)
 {
+	/* before the rows: what comes in between is then not taken for proven */
+	const char *triggers = crd_triggers_beside(online->schema, online->phase->step, online->phase->up);
 	CrdRows    *rows = crd_fetch(crd_owner(online->schema, CRD_CONNECTIONS),
 								 online->action->statement, 0);
 	int64		nrows = pg_strtoint64(rows->row[0][0]);
@@ -666,7 +668,7 @@ work_prove(Online *online)
 	online->nbad = pg_strtoint64(rows->row[0][1]);
 	if (online->nbad > 0)
 		return;
-	crd_ledger_walked(nrows);
+	crd_ledger_walked(nrows, triggers);
 	if (online->phase->step == 2)
 		online->proven_rows = nrows;
 }

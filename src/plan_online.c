@@ -67,6 +67,7 @@ static void restore(CrdPlanner *planner, const CrdKeptStatement *kept,
 static void is_back(CrdPlanner *planner, const CrdKeptStatement *kept,
 					const char *next);
 static void vacuum(CrdPlanner *planner);
+static bool is_begun(const CrdPlanner *planner);
 static bool is_partitioned(const CrdPlanner *planner);
 
 CrdPlan *
@@ -272,7 +273,7 @@ crd_step2_up_online(CrdPlanner *planner)
 		crd_plan_create_bridge(planner);
 	end_phase(planner, "add_column");
 
-	if (!schema->walked)
+	if (!is_begun(planner) || !schema->walked)
 	{
 		fill_rows(planner, CRD_FILL_ID, "fill the rows that are there, as the bridge does",
 				  psprintf("UPDATE connections.connections SET available_connection_id = (%s)::%s"
@@ -344,6 +345,7 @@ void
 crd_step4_up_online(CrdPlanner *planner)
 {
 	const CrdSchema *schema = planner->schema;
+	bool		again = is_begun(planner) && schema->walk_outdated;
 
 	if (!schema->has_type_keeper)
 	{
@@ -352,9 +354,17 @@ crd_step4_up_online(CrdPlanner *planner)
 		crd_plan_create_trigger(planner, CRD_TYPE_KEEPER_TRIGGER,
 								"keep the type of what is written from now on, where it is another",
 								crd_type_keeper_ddl(schema, crd_findings_dictionary(planner->findings)));
-		end_phase(planner, "keep_types");
 	}
-	if (!schema->walked)
+	else if (again)
+		crd_plan_forget(planner, CRD_KEEP, "kept_type_exception", planner->keepsake->has_exceptions);
+
+	/* a row of which nobody kept the type may be an exception no more */
+	if (again)
+		crd_plan_add(planner, CRD_FINISH, CRD_RUN_IN_LEDGER, CRD_CONNECTIONS, RowExclusiveLock,
+					 "rows were written without the trigger, or have come with a partition",
+					 "UPDATE connections_redesign.online_run SET walked = false");
+	end_phase(planner, "keep_types");
+	if (!is_begun(planner) || !schema->walked)
 	{
 		const char *type =
 		crd_by_id_expr(schema,
@@ -446,7 +456,11 @@ crd_step4_down_online(CrdPlanner *planner)
 								crd_bridge_back_ddl(schema, way, keepsake));
 		end_phase(planner, "add_columns");
 	}
-	if (!schema->walked)
+	else if (!schema->has_bridge_back)
+		crd_plan_create_trigger(planner, CRD_BRIDGE_BACK_TRIGGER, "fill them when a row is written",
+								crd_bridge_back_ddl(schema, way, keepsake));
+	end_phase(planner, "bridge_back");
+	if (!is_begun(planner) || !schema->walked)
 	{
 		fill_rows(planner, CRD_FILL_LEGACY, "fill the rows that are there, as the bridge back does",
 				  psprintf("UPDATE connections.connections SET provider = %s, type = %s, label = %s, config = %s"
@@ -881,6 +895,14 @@ vacuum(CrdPlanner *planner)
 				 "remove what the walks left, and gather statistics",
 				 "VACUUM (ANALYZE) connections.connections");
 	end_phase(planner, "vacuum");
+}
+
+/* Whether what the ledger knows of a walk is of this step, this way. */
+static bool
+is_begun(const CrdPlanner *planner)
+{
+	return planner->schema->unfinished_step == planner->step &&
+		planner->schema->unfinished_up == planner->up;
 }
 
 static bool

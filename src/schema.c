@@ -138,6 +138,17 @@ crd_ids_filled(const CrdSchema *schema)
 		schema->version >= 2;
 }
 
+const char *
+crd_triggers_beside(const CrdSchema *schema, int step, bool up)
+{
+	return crd_fetch(CRD_CALLER,
+					 "SELECT ARRAY(SELECT t.oid FROM pg_trigger t WHERE t.tgname = $2 AND (t.tgrelid = $1::oid"
+					 "  OR t.tgrelid IN (SELECT relid FROM pg_partition_tree($1::oid))) ORDER BY 1)", 2,
+					 psprintf("%u", schema->relation[CRD_CONNECTIONS].relid),
+					 step < CRD_LAST_STEP ? CRD_BRIDGE_TRIGGER :
+					 up ? CRD_TYPE_KEEPER_TRIGGER : CRD_BRIDGE_BACK_TRIGGER)->row[0][0];
+}
+
 bool
 crd_to_be_finished(const CrdSchema *schema)
 {
@@ -397,13 +408,20 @@ static void
 read_unfinished(CrdSchema *schema)
 {
 	CrdRows    *rows = crd_fetch(crd_extension_owner(),
-								 "SELECT step, direction = 'up', walked FROM connections_redesign.online_run", 0);
+								 "SELECT step, direction = 'up', walked, triggers FROM connections_redesign.online_run", 0);
 
 	if (rows->nrows == 0)
 		return;
 	schema->unfinished_step = pg_strtoint32(rows->row[0][0]);
 	schema->unfinished_up = crd_is_true(rows->row[0][1]);
-	schema->walked = crd_is_true(rows->row[0][2]);
+	if (crd_is_true(rows->row[0][2]))
+	{
+		const char *triggers = crd_triggers_beside(schema, schema->unfinished_step,
+												   schema->unfinished_up);
+
+		schema->walked = rows->row[0][3] && strcmp(rows->row[0][3], triggers) == 0;
+		schema->walk_outdated = !schema->walked;
+	}
 }
 
 /*

@@ -142,6 +142,7 @@ typedef struct CrdSchema
 	int			unfinished_step;
 	bool		unfinished_up;
 	bool		walked;			/* every row is filled, which was proven */
+	bool		walk_outdated;	/* it was, beside triggers that are gone */
 
 	const char *key;			/* expression of the primary key as text, or
 								 * NULL */
@@ -182,6 +183,14 @@ extern bool crd_has_column(const CrdSchema *schema, CrdColumnId id);
 
 /* Whether available_connection_id is there, and not yet to be filled. */
 extern bool crd_ids_filled(const CrdSchema *schema);
+
+/*
+ * The triggers beside which the rows of a step are walked over, as an oid[]: the
+ * table's and its partitions'.  Where they are others than they were then, one
+ * was dropped for a time, or a partition has come with rows that were not there.
+ */
+extern const char *crd_triggers_beside(const CrdSchema *schema, int step,
+									   bool up);
 
 /*
  * Whether the unfinished step is past the point from which it is only to be
