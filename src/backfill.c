@@ -25,11 +25,13 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "catalog/index.h"
 #include "executor/executor.h"
 #include "executor/nodeModifyTable.h"
 #include "miscadmin.h"
@@ -88,6 +90,7 @@ static void open_update(Batch *batch);
 static void close_update(Batch *batch);
 static bool update_row(Batch *batch, ItemPointer tid, HeapTuple new_tuple,
 					   bool *hot);
+static void check_deferrable(Batch *batch, Oid indexid);
 
 CrdWalk *
 crd_walk_open(const CrdSchema *schema, CrdFill fill, Oid leaf, Oid filenode,
@@ -455,10 +458,47 @@ update_row(Batch *batch, ItemPointer tid, HeapTuple new_tuple, bool *hot)
 		return false;
 	*hot = !crd_index_update_needed(index_update);
 	if (!*hot)
-		(void) crd_insert_index_tuples(batch->info, batch->slot, batch->estate,
-									   index_update);
+	{
+		List	   *to_check = crd_insert_index_tuples(batch->info, batch->slot, batch->estate,
+													   index_update);
+		ListCell   *lc;
+
+		foreach(lc, to_check)
+			check_deferrable(batch, lfirst_oid(lc));
+	}
 	ResetPerTupleExprContext(batch->estate);
 	return true;
+}
+
+/*
+ * A row may violate a constraint that is deferrable.  The trigger that would see
+ * to it later does not fire, as none does here.  So do what it does, at once: an
+ * error if it does violate it; if that depends on a transaction that has not
+ * ended, wait for that, as at other constraints, and try the batch again when it
+ * takes too long.  It is not too early: no row makes room for another by being
+ * filled.
+ */
+static void
+check_deferrable(Batch *batch, Oid indexid)
+{
+	for (int i = 0; i < batch->info->ri_NumIndices; i++)
+	{
+		Relation	index = batch->info->ri_IndexRelationDescs[i];
+		IndexInfo  *info = batch->info->ri_IndexRelationInfo[i];
+		Datum		values[INDEX_MAX_KEYS];
+		bool		isnull[INDEX_MAX_KEYS];
+
+		if (RelationGetRelid(index) != indexid)
+			continue;
+		GetPerTupleExprContext(batch->estate)->ecxt_scantuple = batch->slot;
+		FormIndexDatum(info, batch->slot, batch->estate, values, isnull);
+		if (info->ii_ExclusionOps)
+			check_exclusion_constraint(batch->rel, index, info, &batch->slot->tts_tid,
+									   values, isnull, batch->estate, false);
+		else
+			index_insert(index, values, isnull, &batch->slot->tts_tid, batch->rel,
+						 UNIQUE_CHECK_EXISTING, false, info);
+	}
 }
 
 /* Hand the rows that a query finds in the next window to the callback. */
