@@ -455,7 +455,10 @@ update_row(Batch *batch, ItemPointer tid, HeapTuple new_tuple, bool *hot)
 									0, GetActiveSnapshot(), InvalidSnapshot, true,
 									&failure, &lock_mode, &index_update);
 	if (result != TM_Ok)
+	{
+		batch->walk->refused |= result == TM_BeingModified;
 		return false;
+	}
 	*hot = !crd_index_update_needed(index_update);
 	if (!*hot)
 	{

@@ -44,6 +44,7 @@ typedef struct CrdWalk
 	int64		window_rows;	/* the same, in this window */
 	int64		pass_rows;		/* in this pass over the window */
 
+	bool		refused;		/* a row was locked, since the walk was opened */
 	bool		stalled;		/* this pass could do nothing, for old
 								 * snapshots */
 	bool		move;			/* do not wait for them, in this window */

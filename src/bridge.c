@@ -150,81 +150,133 @@ static bool is_exception(CrdFiller *filler, HeapTuple tuple, TupleDesc desc);
 
 /* The triggers' DDL */
 
-char *
-crd_bridge_ddl(const CrdSchema *schema)
+/*
+ * The statement for a trigger that fires on this, and calls that function with
+ * a List of char * as arguments.
+ */
+static char *
+trigger_ddl(const char *name, const char *event, const char *function,
+			const List *args)
 {
 	StringInfoData buf;
+	ListCell   *lc;
 
 	initStringInfo(&buf);
-	appendStringInfo(&buf, "CREATE TRIGGER %s BEFORE INSERT OR UPDATE ON connections.connections"
-					 " FOR EACH ROW EXECUTE FUNCTION connections_redesign.bridge(",
-					 quote_identifier(CRD_BRIDGE_TRIGGER));
+	appendStringInfo(&buf, "CREATE TRIGGER %s %s ON connections.connections"
+					 " FOR EACH ROW EXECUTE FUNCTION connections_redesign.%s(",
+					 quote_identifier(name), event, function);
+	foreach(lc, args)
+		appendStringInfo(&buf, "%s%s", foreach_current_index(lc) ? ", " : "",
+						 quote_literal_cstr(lfirst(lc)));
+	appendStringInfoChar(&buf, ')');
+	return buf.data;
+}
+
+/* Whether a trigger is there and has these arguments. */
+static bool
+has_args(const CrdSchema *schema, const char *name, const List *args)
+{
+	StringInfoData buf;
+	char	   *hex;
+	ListCell   *lc;
+
+	/* the catalog has each with a null byte behind it */
+	initStringInfo(&buf);
+	foreach(lc, args)
+		appendBinaryStringInfo(&buf, lfirst(lc), strlen(lfirst(lc)) + 1);
+	hex = palloc0(2 * buf.len + 1);
+	hex_encode(buf.data, buf.len, hex);
+	return crd_fetch(CRD_CALLER,
+					 "SELECT FROM pg_trigger WHERE tgrelid = $1::oid AND tgname = $2 AND tgargs = decode($3, 'hex')", 3,
+					 psprintf("%u", schema->relation[CRD_CONNECTIONS].relid), name, hex)->nrows > 0;
+}
+
+static List *
+bridge_args(const CrdSchema *schema)
+{
+	List	   *args = NIL;
+
 	for (int i = 0; i < schema->nrows; i++)
 	{
 		const CrdCatalogRow *row = &schema->rows[i];
 
-		appendStringInfo(&buf, "%s%s, %s, %s", i ? ", " : "",
-						 quote_literal_cstr(row->provider),
-						 quote_literal_cstr(row->capability ? row->capability : ""),
-						 quote_literal_cstr(row->id));
+		args = lappend(args, pstrdup(row->provider));
+		args = lappend(args, pstrdup(row->capability ? row->capability : ""));
+		args = lappend(args, pstrdup(row->id));
 	}
-	appendStringInfoChar(&buf, ')');
-	return buf.data;
+	return args;
+}
+
+char *
+crd_bridge_ddl(const CrdSchema *schema)
+{
+	return trigger_ddl(CRD_BRIDGE_TRIGGER, "BEFORE INSERT OR UPDATE", "bridge",
+					   bridge_args(schema));
+}
+
+bool
+crd_bridge_is_current(const CrdSchema *schema)
+{
+	return has_args(schema, CRD_BRIDGE_TRIGGER, bridge_args(schema));
 }
 
 /* A type as an argument, which cannot be NULL. */
 static char *
 type_argument(const char *type)
 {
-	return quote_literal_cstr(type ? psprintf("=%s", type) : "");
+	return type ? psprintf("=%s", type) : pstrdup("");
+}
+
+static List *
+bridge_back_args(const CrdSchema *schema, const CrdWayBack *way,
+				 const CrdKeepsake *keepsake)
+{
+	List	   *args = list_make2(pstrdup(keepsake->has_exceptions ? "exceptions" : ""),
+								  pstrdup(crd_kept_not_null(keepsake, 4, "name") ? "names" : ""));
+
+	for (int i = 0; i < schema->nrows; i++)
+	{
+		const CrdCatalogRow *row = &schema->rows[i];
+
+		args = lappend(args, pstrdup(row->id));
+		args = lappend(args, pstrdup(row->provider));
+		args = lappend(args, pstrdup(row->capability ? row->capability : ""));
+		args = lappend(args, type_argument(way->types[i]));
+	}
+	return args;
 }
 
 char *
 crd_bridge_back_ddl(const CrdSchema *schema, const CrdWayBack *way,
 					const CrdKeepsake *keepsake)
 {
-	StringInfoData buf;
+	return trigger_ddl(CRD_BRIDGE_BACK_TRIGGER, "BEFORE INSERT OR UPDATE", "bridge_back",
+					   bridge_back_args(schema, way, keepsake));
+}
 
-	initStringInfo(&buf);
-	appendStringInfo(&buf, "CREATE TRIGGER %s BEFORE INSERT OR UPDATE ON connections.connections"
-					 " FOR EACH ROW EXECUTE FUNCTION connections_redesign.bridge_back(%s, %s",
-					 quote_identifier(CRD_BRIDGE_BACK_TRIGGER),
-					 keepsake->has_exceptions ? "'exceptions'" : "''",
-					 crd_kept_not_null(keepsake, 4, "name") ? "'names'" : "''");
-	for (int i = 0; i < schema->nrows; i++)
-	{
-		const CrdCatalogRow *row = &schema->rows[i];
-
-		appendStringInfo(&buf, ", %s, %s, %s, %s",
-						 quote_literal_cstr(row->id),
-						 quote_literal_cstr(row->provider),
-						 quote_literal_cstr(row->capability ? row->capability : ""),
-						 type_argument(way->types[i]));
-	}
-	appendStringInfoChar(&buf, ')');
-	return buf.data;
+bool
+crd_bridge_back_is_current(const CrdSchema *schema, const CrdWayBack *way,
+						   const CrdKeepsake *keepsake)
+{
+	return has_args(schema, CRD_BRIDGE_BACK_TRIGGER,
+					bridge_back_args(schema, way, keepsake));
 }
 
 char *
 crd_type_keeper_ddl(const CrdSchema *schema, const List *dictionary)
 {
-	StringInfoData buf;
+	List	   *args = NIL;
 	ListCell   *lc;
 
-	initStringInfo(&buf);
-	appendStringInfo(&buf, "CREATE TRIGGER %s AFTER INSERT OR UPDATE OR DELETE ON connections.connections"
-					 " FOR EACH ROW EXECUTE FUNCTION connections_redesign.keep_type(",
-					 quote_identifier(CRD_TYPE_KEEPER_TRIGGER));
 	foreach(lc, dictionary)
 	{
 		const CrdKeptType *kept = lfirst(lc);
 
-		appendStringInfo(&buf, "%s%s, %s", foreach_current_index(lc) ? ", " : "",
-						 quote_literal_cstr(kept->id),
-						 type_argument(kept->type));
+		args = lappend(args, pstrdup(kept->id));
+		args = lappend(args, type_argument(kept->type));
 	}
-	appendStringInfoChar(&buf, ')');
-	return buf.data;
+	return trigger_ddl(CRD_TYPE_KEEPER_TRIGGER, "AFTER INSERT OR UPDATE OR DELETE", "keep_type",
+					   args);
 }
 
 

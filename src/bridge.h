@@ -23,6 +23,15 @@ extern char *crd_bridge_back_ddl(const CrdSchema *schema,
 extern char *crd_type_keeper_ddl(const CrdSchema *schema,
 								 const List *dictionary);
 
+/*
+ * Whether the bridge is there, and would be created with the same arguments: the
+ * catalog may have got other entries since.
+ */
+extern bool crd_bridge_is_current(const CrdSchema *schema);
+extern bool crd_bridge_back_is_current(const CrdSchema *schema,
+									   const CrdWayBack *way,
+									   const CrdKeepsake *keepsake);
+
 /* What makes a row that is there right, as a trigger does one that is written */
 typedef enum CrdFill
 {

@@ -78,6 +78,7 @@ typedef struct Online
 	const CrdAction *action;
 	CrdWalk    *walk;
 	int64		nbad;			/* rows that a proof has found not right */
+	bool		turned;			/* another phase is to be run now */
 	bool		done;
 	CrdWorker  *worker;
 	bool		exhausted;		/* a lock that cannot be had now is an error */
@@ -118,7 +119,7 @@ static void begin(Online *online, bool one_step);
 static CrdFindings *findings_of(Online *online, CrdSchema *schema);
 static void run_phases(Online *online);
 static void run_phase(Online *online);
-static void run_walk(Online *online, const CrdAction *proof);
+static bool run_walk(Online *online, const CrdAction *proof);
 static void run_proof(Online *online);
 static void run_in_worker(Online *online);
 static void run_statements(Online *online);
@@ -128,6 +129,7 @@ static void keep_trying(Online *online, void (*work) (Online *online),
 static bool transaction(Online *online, void (*work) (Online *online));
 static void wait_a_while(Online *online, int milliseconds);
 static void give_up(Online *online, const char *detail, const CrdLocks *locks);
+static void give_up_proof(Online *online);
 static void between_transactions(Online *online);
 static void wait_for_snapshots(Online *online);
 static void notice_progress(Online *online);
@@ -143,6 +145,7 @@ static void work_open_walk(Online *online);
 static void work_batch(Online *online);
 static void work_prove(Online *online);
 static void work_explain(Online *online);
+static void work_look_whether_turned(Online *online);
 static void work_start_worker(Online *online);
 static void work_wait_for_worker(Online *online);
 static void work_waiting(Online *online);
@@ -305,8 +308,8 @@ run_phase(Online *online)
 			run_in_worker(online);
 		else if (online->action->kind == CRD_PROVE)
 			run_proof(online);
-		else
-			run_walk(online, list_nth(phase->actions, ++i));
+		else if (!run_walk(online, list_nth(phase->actions, ++i)))
+			return;
 	}
 	if (i < list_length(phase->actions))
 		run_statements(online);
@@ -318,9 +321,10 @@ run_phase(Online *online)
 
 /*
  * Walk over the table until the proof finds no row that is not right.  Rows that
- * another session has locked are met again in the next walk.
+ * another session has locked are met again in the next walk.  False if that
+ * would lead nowhere, as there is something else to be done first.
  */
-static void
+static bool
 run_walk(Online *online, const CrdAction *proof)
 {
 	const CrdAction *action = online->action;
@@ -329,12 +333,18 @@ run_walk(Online *online, const CrdAction *proof)
 	{
 		int			failures = 0;
 
+		/* a query does not say which rows it has skipped */
+		bool		refused = action->kind == CRD_WALK_EXCEPTIONS;
+
 		online->action = action;
 		insist(online, work_open_walk);
 		while (!online->walk->finished)
 		{
 			if (transaction(online, work_batch))
+			{
 				failures = 0;
+				refused |= online->walk->refused;
+			}
 			else if (++failures > crd_lock_attempts)
 				give_up(online, "The table was locked whenever a batch began.",
 						&to_write);
@@ -354,8 +364,13 @@ run_walk(Online *online, const CrdAction *proof)
 		online->action = proof;
 		insist(online, work_prove);
 		if (online->nbad == 0)
-			return;
+			return true;
 		insist(online, work_explain);
+		insist(online, work_look_whether_turned);
+		if (online->turned)
+			return false;
+		if (walks >= crd_lock_attempts && !refused)
+			give_up_proof(online);
 		if (walks >= crd_lock_attempts)
 			give_up(online, psprintf(INT64_FORMAT " connections were locked whenever a walk came to them.",
 									 online->nbad), &to_lock_rows);
@@ -372,8 +387,7 @@ run_proof(Online *online)
 	if (online->nbad == 0)
 		return;
 	insist(online, work_explain);
-	give_up(online, psprintf(INT64_FORMAT " connections are not ready: %s",
-							 online->nbad, online->action->statement), &to_lock_rows);
+	give_up_proof(online);
 }
 
 /* Run a statement that has to be at top level. */
@@ -514,6 +528,13 @@ give_up(Online *online, const char *detail, const CrdLocks *locks)
 	online->locks = locks;
 	online->exhausted = true;
 	transaction(online, work_give_up);
+}
+
+static void
+give_up_proof(Online *online)
+{
+	give_up(online, psprintf(INT64_FORMAT " connections are not ready: %s",
+							 online->nbad, online->action->statement), &to_lock_rows);
 }
 
 /*
@@ -678,6 +699,16 @@ static void
 work_explain(Online *online)
 {
 	crd_checks_enforce(findings_of(online, online->schema), CRD_CHECK_DATA);
+}
+
+/* What the rows wait for may be another phase: a bridge that knows their kind. */
+static void
+work_look_whether_turned(Online *online)
+{
+	CrdSchema  *schema;
+	CrdPhase   *phase = next_phase(online, CRD_CHECK_BASE, &schema);
+
+	online->turned = phase == NULL || strcmp(phase->name, online->phase->name) != 0;
 }
 
 static void

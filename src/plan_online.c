@@ -264,16 +264,17 @@ crd_step2_up_online(CrdPlanner *planner)
 {
 	const CrdSchema *schema = planner->schema;
 	const char *type = schema->column[CRD_CATALOG_ID].type;
+	bool		current = crd_bridge_is_current(schema);
 
 	if (!crd_has_column(schema, CRD_AVAILABLE_CONNECTION_ID))
 		crd_plan_add(planner, CRD_PREPARE, CRD_RUN, CRD_CONNECTIONS, AccessExclusiveLock,
 					 "add the new column",
 					 "ALTER TABLE connections.connections ADD COLUMN available_connection_id %s", type);
-	if (!schema->has_bridge)
+	if (!current)
 		crd_plan_create_bridge(planner);
 	end_phase(planner, "add_column");
 
-	if (!is_begun(planner) || !schema->walked)
+	if (!is_begun(planner) || !schema->walked || !current)
 	{
 		fill_rows(planner, CRD_FILL_ID, "fill the rows that are there, as the bridge does",
 				  psprintf("UPDATE connections.connections SET available_connection_id = (%s)::%s"
@@ -435,6 +436,7 @@ crd_step4_down_online(CrdPlanner *planner)
 	const CrdKeepsake *keepsake = planner->keepsake;
 	CrdWayBack *way = crd_findings_way_back(planner->findings);
 	static const CrdColumnId columns[] = {CRD_PROVIDER, CRD_TYPE, CRD_NAME};
+	bool		current = crd_bridge_back_is_current(schema, way, keepsake);
 	StringInfoData required;
 	ListCell   *lc;
 
@@ -456,11 +458,15 @@ crd_step4_down_online(CrdPlanner *planner)
 								crd_bridge_back_ddl(schema, way, keepsake));
 		end_phase(planner, "add_columns");
 	}
-	else if (!schema->has_bridge_back)
+	else if (!current)
+	{
+		crd_plan_drop_trigger(planner, schema->has_bridge_back, CRD_BRIDGE_BACK_TRIGGER,
+							  "make room for one that knows the catalog as it is now");
 		crd_plan_create_trigger(planner, CRD_BRIDGE_BACK_TRIGGER, "fill them when a row is written",
 								crd_bridge_back_ddl(schema, way, keepsake));
-	end_phase(planner, "bridge_back");
-	if (!is_begun(planner) || !schema->walked)
+		end_phase(planner, "bridge_back");
+	}
+	if (!is_begun(planner) || !schema->walked || !current)
 	{
 		fill_rows(planner, CRD_FILL_LEGACY, "fill the rows that are there, as the bridge back does",
 				  psprintf("UPDATE connections.connections SET provider = %s, type = %s, label = %s, config = %s"
