@@ -628,21 +628,32 @@ depends_on_settings(Oid type)
 	}
 }
 
-/* The columns of the primary key, as the keepsake knows a row by them. */
+/*
+ * The columns of the primary key, as the keepsake knows a row by them; of one
+ * that is deferrable, too, which RelationGetPrimaryKeyIndex() does not have in
+ * every version.
+ */
 static void
 open_key(CrdFiller *filler, Relation rel)
 {
 	TupleDesc	desc = RelationGetDescr(rel);
-	Oid			indexid = RelationGetPrimaryKeyIndex(rel, false);
-	Relation	index;
+	List	   *indexes = RelationGetIndexList(rel);
+	ListCell   *lc;
 
-	if (!OidIsValid(indexid))
-		return;
-	index = index_open(indexid, AccessShareLock);
-	filler->nkeys = IndexRelationGetNumberOfKeyAttributes(index);
-	filler->keys = palloc0(sizeof(Column) * filler->nkeys);
-	for (int i = 0; i < filler->nkeys; i++)
-		open_column(&filler->keys[i], rel, index->rd_index->indkey.values[i]);
+	foreach(lc, indexes)
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+
+		if (index->rd_index->indisprimary)
+		{
+			filler->nkeys = IndexRelationGetNumberOfKeyAttributes(index);
+			filler->keys = palloc0(sizeof(Column) * filler->nkeys);
+			for (int i = 0; i < filler->nkeys; i++)
+				open_column(&filler->keys[i], rel, index->rd_index->indkey.values[i]);
+		}
+		index_close(index, AccessShareLock);
+	}
+	list_free(indexes);
 	if (filler->nkeys > 1)
 	{
 		filler->key_desc = CreateTemplateTupleDesc(filler->nkeys);
@@ -655,7 +666,6 @@ open_key(CrdFiller *filler, Relation rel)
 		}
 		filler->key_desc = BlessTupleDesc(filler->key_desc);
 	}
-	index_close(index, AccessShareLock);
 }
 
 /* The column as text, or NULL. */
