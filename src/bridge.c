@@ -872,6 +872,14 @@ fill_legacy(CrdFiller *filler, HeapTuple tuple, HeapTuple old, TupleDesc desc)
 								entry->capability, &values[ncolumns]))
 			columns[ncolumns++] = filler->config;
 	}
+
+	/*
+	 * This keeps the key of a row that may not come to be: after INSERT ...
+	 * ON CONFLICT DO NOTHING, the row that was in its way will have a NULL
+	 * label if its own is empty.  An AFTER trigger would know which row it
+	 * is, but not that its label was NULL; and an upsert writes
+	 * excluded.label, which is empty already.
+	 */
 	if (null_label(filler, tuple, desc))
 	{
 		MemoryContext context = MemoryContextSwitchTo(filler->context);
