@@ -20,10 +20,13 @@ INSERT INTO connections.providers SELECT DISTINCT provider FROM connections.conn
 -- on the catalog's name
 ALTER TABLE connections.available_connections ADD CONSTRAINT short CHECK (length(name) < 50) NOT VALID;
 ALTER TABLE connections.available_connections ADD CONSTRAINT "by Name" UNIQUE (name, icon) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE connections.available_connections ALTER name SET DEFAULT 'it''s \new';
+ALTER TABLE connections.available_connections ALTER name SET DEFAULT 'it''s \new', ALTER name SET STATISTICS 0, ALTER name SET STORAGE PLAIN;
 CREATE INDEX ON connections.available_connections (upper(name) text_pattern_ops DESC NULLS LAST);
+ALTER INDEX connections.available_connections_upper_idx ALTER COLUMN 1 SET STATISTICS 0;
 COMMENT ON COLUMN connections.available_connections.name IS 'the name, it''s unique';
 COMMENT ON CONSTRAINT "by Name" ON connections.available_connections IS 'deferred';
+ALTER TABLE connections.available_connections CLUSTER ON "by Name";
+ALTER TABLE connections.available_connections REPLICA IDENTITY USING INDEX "UQ_cbb3156f141ac53833c59bb309e";
 GRANT SELECT (name, id), UPDATE (name) ON connections.available_connections TO regress_crd_reader WITH GRANT OPTION;
 
 -- on provider, type and name: constraints
@@ -57,6 +60,7 @@ ALTER TABLE connections.connections REPLICA IDENTITY USING INDEX "Unique Index";
 CREATE STATISTICS connections.together (ndistinct, dependencies) ON provider, type FROM connections.connections;
 CREATE STATISTICS connections.expressions ON (lower(type)), user_id FROM connections.connections;
 ALTER STATISTICS connections.together SET STATISTICS 500;
+ALTER STATISTICS connections.expressions SET STATISTICS 0;
 COMMENT ON STATISTICS connections.together IS 'go together';
 ALTER STATISTICS connections.expressions OWNER TO "regress_crd Writer";
 ALTER TABLE connections.connections
@@ -85,8 +89,9 @@ SELECT connections_rollback(), connections_rollback(), connections_rollback(), c
 SELECT connections_migrate(3);
 COMMENT ON COLUMN connections.available_connections.slug IS 'the slug';
 COMMENT ON COLUMN connections.connections.available_connection_id IS 'the entry';
+UPDATE connections.available_connections SET display_name = upper(slug);
 ALTER TABLE connections.available_connections ADD CONSTRAINT lower_case CHECK (slug = lower(slug)), ALTER display_name SET DEFAULT 'no name',
-	ALTER display_name TYPE varchar(80), ALTER auth_type SET STATISTICS 5;
+	ALTER display_name TYPE varchar(80), ALTER display_name SET NOT NULL, ALTER auth_type SET STATISTICS 5;
 CREATE INDEX ON connections.available_connections (auth_type, slug);
 CREATE INDEX of_a_user ON connections.connections (available_connection_id, user_id);
 ALTER TABLE connections.connections ADD CONSTRAINT not_this CHECK (available_connection_id <> id);
