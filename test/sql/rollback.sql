@@ -108,5 +108,21 @@ SELECT * FROM pg_temp.astray();
 SELECT connections_migrate(4);
 SELECT id FROM version_4 v FULL JOIN connections.connections c USING (id) WHERE v.available_connection_id IS DISTINCT FROM c.available_connection_id;
 SELECT slug, display_name, auth_type FROM connections.available_connections ORDER BY 1;
+-- what was kept of an entry is not given to another one that has its id, or its name, when step 1 is applied again
+UPDATE connections.available_connections SET display_name = initcap(slug), auth_type = 'none';
+SELECT connections_rollback(0);
+DELETE FROM connections.connections WHERE provider = 'slack';
+DELETE FROM connections.available_connections WHERE name = 'telegram';
+UPDATE connections.available_connections SET name = 'telegram' WHERE name = 'slack';
+UPDATE connections.available_connections SET id = md5(name)::uuid WHERE name = 'gmail';
+SELECT connections_migrate(1);
+SELECT slug, display_name, auth_type FROM connections.available_connections ORDER BY 1;
+-- a type that was kept is that of a connection to this entry, and of no other
+CREATE TEMP TABLE imap AS SELECT id, row_number() OVER (ORDER BY id) AS n FROM connections.connections WHERE provider = 'smtp' ORDER BY id LIMIT 2;
+UPDATE connections.connections SET type = 'imap' WHERE id IN (SELECT id FROM imap);
+SELECT connections_migrate(4);
+UPDATE connections.connections SET available_connection_id = '0c0a1e9d-0000-4000-8000-000000000001' WHERE id = (SELECT id FROM imap WHERE n = 1);
+SELECT connections_rollback(3);
+SELECT n, provider, type FROM connections.connections JOIN imap USING (id) ORDER BY n;
 \set ECHO none
 \i :fixtures/drop.sql
