@@ -207,8 +207,11 @@ SELECT connections_rollback(3);
 \set ECHO none
 \i :typeorm/4.up.sql
 \set ECHO all
-UPDATE connections.connections SET label = NULL WHERE id = (SELECT id FROM connections.connections ORDER BY id LIMIT 1);
+UPDATE connections.connections SET label = NULL WHERE id = (SELECT id FROM connections.connections ORDER BY id OFFSET 1 LIMIT 1);
+CREATE TEMP TABLE unnamed AS SELECT id FROM connections.connections WHERE label IS NULL;
 SELECT connections_rollback(3);
+SELECT connections_migrate(4);
+SELECT count(*) AS unnamed, bool_and(id IN (TABLE unnamed)) AS they_were FROM connections.connections WHERE label IS NULL;
 ROLLBACK;
 -- tables that a backup brought back to the beginning
 BEGIN;
