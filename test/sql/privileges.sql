@@ -126,6 +126,17 @@ SELECT connections_rollback(0);
 DROP POLICY of_nobody ON connections.connections;
 DROP POLICY of_nobody ON connections.available_connections;
 
+-- statistics that belong to a role of which the owner is no member are its own again
+CREATE STATISTICS connections.given ON provider, type FROM connections.connections;
+ALTER STATISTICS connections.given OWNER TO regress_crd_other;
+:remember
+SET ROLE regress_crd_member;
+SELECT connections_migrate(4);
+SELECT connections_rollback(0);
+RESET ROLE;
+:differences
+DROP STATISTICS connections.given;
+
 -- functions that an owner planted never run as the superuser who migrates
 CREATE TABLE connections.ran_as (role text);
 GRANT ALL ON connections.ran_as TO PUBLIC;
