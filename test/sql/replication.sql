@@ -59,6 +59,18 @@ WHERE attrelid = 'connections.connections'::regclass AND attname IN ('provider',
 UNION ALL SELECT 'connections.connections'::regclass, 'pg_class'::regclass, 0, 'a "provider"', 'it''s all';
 RESET allow_system_table_mods;
 SET client_min_messages = warning;
+-- of a column of a partition, too
+BEGIN;
+ALTER TABLE connections.connections RENAME TO plain;
+CREATE TABLE connections.connections (LIKE connections.plain INCLUDING DEFAULTS, PRIMARY KEY (id)) PARTITION BY HASH (id);
+CREATE TABLE connections.part PARTITION OF connections.connections FOR VALUES WITH (modulus 1, remainder 0);
+SET LOCAL allow_system_table_mods = on;
+INSERT INTO pg_seclabel (objoid, classoid, objsubid, provider, label)
+SELECT attrelid, 'pg_class'::regclass, attnum, 'a "provider"', 'of a part' FROM pg_attribute WHERE attrelid = 'connections.part'::regclass AND attname = 'type';
+RESET allow_system_table_mods;
+SELECT connections_migrate(4);
+SELECT statement FROM connections_plan(3) WHERE statement LIKE '%SECURITY LABEL%';
+ROLLBACK;
 SELECT connections_migrate(4);
 SELECT attname, label FROM pg_seclabel LEFT JOIN pg_attribute ON attrelid = objoid AND attnum = objsubid WHERE provider = 'a "provider"' ORDER BY 1;
 SELECT statement FROM connections_plan(3) WHERE statement LIKE '%SECURITY LABEL%';
