@@ -41,7 +41,7 @@ GRANT SELECT (provider) ON connections.connections TO regress_crd_reader;
 ALTER TABLE connections.part_0 ALTER provider SET DEFAULT 'it''s \gmail', ALTER name DROP DEFAULT, ALTER type SET DEFAULT lower('BASIC');
 ALTER TABLE connections.part_0 ALTER provider SET NOT NULL, ALTER type SET STATISTICS 20, ALTER provider SET STATISTICS 30,
 	ALTER type SET STORAGE MAIN, ALTER provider SET STORAGE EXTENDED, ALTER type SET COMPRESSION pglz, ALTER type SET (n_distinct = 4);
-ALTER TABLE connections.part_1 ALTER type SET NOT NULL, ALTER type SET STATISTICS -1;
+ALTER TABLE connections.part_1 ALTER type SET NOT NULL, ALTER type SET STATISTICS -1, ALTER provider DROP DEFAULT;
 COMMENT ON COLUMN connections.part_0.provider IS 'of one';
 COMMENT ON COLUMN connections.part_1.type IS 'of another';
 GRANT SELECT (type), UPDATE (name) ON connections.part_0 TO regress_crd_reader WITH GRANT OPTION;
@@ -93,6 +93,7 @@ ALTER TABLE connections.connections ADD CONSTRAINT once UNIQUE (id, type) WITH (
 ALTER TABLE connections.part_0 RENAME CONSTRAINT part_0_id_type_key TO "Once";
 COMMENT ON CONSTRAINT "Once" ON connections.part_0 IS 'once in a partition';
 ALTER TABLE connections.part_1 REPLICA IDENTITY USING INDEX part_1_id_type_key;
+ALTER TABLE connections.connections ADD CONSTRAINT twice UNIQUE (type, id) WITH (fillfactor = 70) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE connections.connections ADD CONSTRAINT known CHECK (provider <> 'x');
 COMMENT ON CONSTRAINT known ON connections.part_0 IS 'known in a partition';
 ALTER TABLE connections.connections ADD CONSTRAINT later CHECK (type <> 'x') NOT VALID;
