@@ -81,6 +81,7 @@ ROLLBACK;
 -- nullable ones, and NULL in type
 BEGIN;
 ALTER TABLE connections.connections ALTER type DROP NOT NULL, ALTER name DROP NOT NULL, ALTER provider DROP NOT NULL, ALTER config DROP NOT NULL;
+ALTER TABLE connections.available_connections ALTER name DROP NOT NULL;
 UPDATE connections.connections SET type = NULL WHERE provider = 'smtp';
 UPDATE connections.connections SET type = NULL WHERE name LIKE 'Gmail%6';
 UPDATE connections.connections SET config = NULL WHERE provider = 'telegram';
