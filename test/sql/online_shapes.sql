@@ -42,7 +42,7 @@ CREATE TYPE connections."Type" AS ENUM ('oauth2', 'basic', 'bot', 'imap', 'servi
 CREATE TYPE connections.entry AS ENUM ('telegram', 'smtp', 'sheets', 'calendar', 'gmail');
 DROP INDEX connections."IDX_0ea1b89120271575026380ce65";
 ALTER TABLE connections.connections ALTER provider TYPE connections.provider USING provider::connections.provider,
-	ALTER type TYPE connections."Type" USING type::connections."Type", ALTER config DROP DEFAULT, ALTER config TYPE json;
+	ALTER type TYPE connections."Type" USING type::connections."Type", ALTER config DROP DEFAULT, ALTER config DROP NOT NULL, ALTER config TYPE json;
 ALTER TABLE connections.available_connections ALTER name TYPE connections.entry USING name::connections.entry;
 ALTER TABLE connections.available_connections ALTER id DROP DEFAULT, ALTER id TYPE varchar(40) COLLATE "C" USING 'it''s \ ' || right(id::text, 1);
 ALTER TABLE connections.connections ALTER id DROP DEFAULT, ALTER id TYPE bigint USING ('x' || left(id::text, 8))::bit(32)::bigint;
@@ -57,7 +57,7 @@ $$ AS shape, $$
 INSERT INTO connections.connections (id, user_id, available_connection_id, label, config, created_at, updated_at)
 SELECT row_number() OVER (), md5('user')::uuid, 'it''s \ ' || n, nullif(n, 2), c, '2025-01-01', '2025-01-01'
 FROM generate_series(1, 5) n, unnest(ARRAY['{}', ' { "a" : 1.00, "b":"}" } ', '{"capability": "drive", "z": {"capability": "drive"}}',
-	'{"capability"  :  null, "capability" : {"a": [1, "}"]} , "a":1}', E'{\n\t"a": 1\n}']::json[]) c;
+	'{"capability"  :  null, "capability" : {"a": [1, "}"]} , "a":1}', E'{\n\t"a": 1\n}', NULL]::json[]) c;
 $$ AS app \gset
 \i :fixtures/twins.sql
 
@@ -78,6 +78,7 @@ $$ AS shape, $$
 SET session_replication_role = replica;
 UPDATE connections.connections SET label = NULL, available_connection_id = -5 WHERE id::text > 'c';
 UPDATE connections.connections SET config = '{"capability": ["sheets"]}' WHERE available_connection_id = -1;
+UPDATE connections.connections SET available_connection_id = -3 WHERE config IS NULL AND id::text < '6';
 RESET session_replication_role;
 $$ AS app \gset
 \i :fixtures/twins.sql
