@@ -101,7 +101,7 @@ $$ AS shape \gset
 -- values of 10 kB and more, in line and out of line, compressed or not, by either method: bytes and compression stay
 SELECT :'legacy' || $$
 ALTER TABLE connections.connections DISABLE TRIGGER connections_audit;
-ALTER TABLE connections.connections ADD COLUMN notes text COMPRESSION lz4, ALTER config SET COMPRESSION lz4;
+ALTER TABLE connections.connections ADD COLUMN notes text COMPRESSION lz4, ALTER config SET COMPRESSION lz4, ALTER type SET COMPRESSION lz4;
 UPDATE connections.connections SET notes = repeat('compressed by lz4 ', 1000), config = config || jsonb_build_object('text',
 	(SELECT string_agg(md5(id::text || n), '') FROM generate_series(1, 320) n) || repeat('easy ', 1000))
 WHERE id::text < '4';
