@@ -88,7 +88,7 @@ static const CrdCheck checks[] = {
 	{"dependents", BOTH_WAYS | NEEDS_TABLES | NEEDS_VERSION, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 	"other objects depend on columns that are dropped", check_dependents},
 	{"functions", BOTH_WAYS | NEEDS_TABLES | NEEDS_VERSION | ADVICE, 0, NULL, check_functions},
-	{"names", CRD_FORWARD | NEEDS_TABLES | NEEDS_VERSION, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+	{"names", BOTH_WAYS | NEEDS_TABLES | NEEDS_VERSION, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 	"a name that the migration needs is taken", check_names},
 	{"foreign_key", CRD_FORWARD | NEEDS_TABLES | NEEDS_VERSION, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 	"foreign key to the catalog cannot be made", check_foreign_key},
@@ -653,15 +653,52 @@ check_functions(CrdReport *report)
 		crd_report_put(report, CRD_OK, "nothing", "no function that uses what is dropped or renamed", NULL);
 }
 
+/*
+ * The names that the steps choose are free; given are those of the bridge, and of
+ * what comes back.
+ */
 static void
 check_names(CrdReport *report)
 {
-	const CrdSchema *schema = report->findings->schema;
+	const CrdFindings *findings = report->findings;
+	const CrdSchema *schema = findings->schema;
+	List	   *statements = NIL;
+	List	   *taken;
+	ListCell   *lc;
 
-	if (schema->version < 2 && schema->has_bridge && schema->unfinished_step != 2)
+	for (int step = 1; step <= CRD_LAST_STEP; step++)
+	{
+		const char *table = schema->relation[step == 1 ? CRD_CATALOG : CRD_CONNECTIONS].name;
+		bool		crosses = crd_crosses(report, step);
+
+		foreach(lc, crosses ? findings->keepsake->columns[step] : NIL)
+		{
+			CrdKeptColumn *column = lfirst(lc);
+			CrdKeptStatement *not_null = palloc0(sizeof(CrdKeptStatement));
+
+			if (column->not_null_name == NULL)
+				continue;
+			not_null->relation = table;
+			not_null->statement = psprintf("ALTER TABLE %s ADD CONSTRAINT %s NOT NULL %s",
+										   table, quote_identifier(column->not_null_name), column->name);
+			statements = lappend(statements, not_null);
+		}
+
+		/* when the columns are there again, the rest may still be to come */
+		if (crosses || (step == schema->unfinished_step && !schema->unfinished_up &&
+						crd_to_be_finished(schema)))
+			statements = list_concat(statements, findings->keepsake->statements[step]);
+	}
+	taken = crd_names_taken(statements);
+	foreach(lc, taken)
+		crd_report_put(report, CRD_ERROR, ((CrdDependent *) lfirst(lc))->what,
+					   "no other object by the name of one that comes back",
+					   "Rename or drop the object before.");
+	if (report->direction == CRD_FORWARD && schema->version < 2 && schema->has_bridge &&
+		schema->unfinished_step != 2)
 		crd_report_put(report, CRD_ERROR, psprintf("a trigger %s on connections", CRD_BRIDGE_TRIGGER),
 					   "no trigger of that name", "Drop or rename the trigger.");
-	else
+	else if (taken == NIL)
 		crd_report_put(report, CRD_OK, "no name is taken", "names that the migration needs are free", NULL);
 }
 

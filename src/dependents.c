@@ -464,6 +464,7 @@ crd_restoring(const CrdKeptStatement *kept)
 		 (rest = after(kept->statement, "CREATE UNIQUE INDEX "))))
 	{
 		result.index = psprintf("%s.%s", kept->schema, identifier(rest));
+		result.index_definition = kept->statement;
 		result.first = psprintf("%sCONCURRENTLY %s",
 								pnstrdup(kept->statement, rest - kept->statement), rest);
 	}
@@ -500,15 +501,92 @@ crd_restoring(const CrdKeptStatement *kept)
 		{
 			const char *end = strrchr(columns, ')') + 1;
 
+			const char *parts = psprintf("%s%s", pnstrdup(columns, end - columns),
+										 columns == unique ? "" : " NULLS NOT DISTINCT");
+
 			result.index = psprintf("%s.%s", kept->schema, name);
-			result.first = psprintf("CREATE UNIQUE INDEX CONCURRENTLY %s ON %s %s%s",
-									name, kept->relation, pnstrdup(columns, end - columns),
-									columns == unique ? "" : " NULLS NOT DISTINCT");
+			result.index_definition = psprintf("CREATE UNIQUE INDEX %s ON %s USING btree %s",
+											   name, kept->relation, parts);
+			result.first = psprintf("CREATE UNIQUE INDEX CONCURRENTLY %s ON %s %s",
+									name, kept->relation, parts);
 			result.second = psprintf("%sADD CONSTRAINT %s UNIQUE USING INDEX %s%s",
 									 alter, name, name, end);
 		}
 	}
 	return result;
+}
+
+/*
+ * The index of a constraint goes by the constraint.  A CHECK is one with those
+ * that the partitions have by its name, which must be the same.
+ */
+#define NAMES_TAKEN \
+	", tables AS (" \
+	" SELECT c.oid, c.relname, format('%%I.%%I', n.nspname, c.relname) AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace), " \
+	"taken(classid, objid) AS (" \
+	" SELECT CASE WHEN c.oid IS NULL THEN 'pg_class'::regclass ELSE 'pg_constraint' END, coalesce(c.oid, t.oid)" \
+	"  FROM names k JOIN tables t USING (name) LEFT JOIN pg_constraint c ON c.conindid = t.oid AND c.contype IN ('p', 'u', 'x')" \
+	"  WHERE kind = 'relation' AND (definition IS NULL OR pg_get_indexdef(t.oid) IS DISTINCT FROM definition)" \
+	" UNION SELECT 'pg_constraint', c.oid FROM names k JOIN tables t ON t.name = k.relation" \
+	"  CROSS JOIN LATERAL (SELECT t.oid AS relid, 0 AS level" \
+	"   UNION ALL SELECT relid, level FROM pg_partition_tree(t.oid) WHERE level > 0 AND definition IS NOT NULL) p" \
+	"  JOIN pg_constraint c ON c.conrelid = p.relid AND quote_ident(c.conname) = k.name" \
+	"  WHERE kind = 'constraint' AND (level = 0" \
+	"   OR replace(pg_get_constraintdef(c.oid), ' NOT VALID', '') <> replace(definition, ' NOT VALID', ''))" \
+	" UNION SELECT 'pg_statistic_ext', s.oid FROM names k" \
+	"  JOIN (pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace) ON starts_with(k.name, format('%%I.%%I ', n.nspname, s.stxname))" \
+	"  WHERE kind = 'statistics') " \
+	"SELECT o.type || ' ' || o.identity FROM taken CROSS JOIN pg_identify_object(classid, objid, 0) o ORDER BY 1"
+
+static void
+append_name(StringInfo names, const char *kind, const char *relation,
+			const char *name, const char *definition)
+{
+	appendStringInfo(names, "%s(%s, %s, %s, %s)", names->len ? ", " : "",
+					 crd_literal(kind), crd_literal(relation),
+					 crd_literal(name), crd_literal(definition));
+}
+
+List *
+crd_names_taken(const List *statements)
+{
+	StringInfoData names;
+	ListCell   *lc;
+
+	initStringInfo(&names);
+	foreach(lc, statements)
+	{
+		const CrdKeptStatement *kept = lfirst(lc);
+		const char *rest;
+
+		if ((rest = after(kept->statement, "CREATE INDEX ")) ||
+			(rest = after(kept->statement, "CREATE UNIQUE INDEX ")))
+			append_name(&names, "relation", kept->relation,
+						psprintf("%s.%s", kept->schema, identifier(rest)), kept->statement);
+		else if ((rest = after(kept->statement, "CREATE STATISTICS ")))
+			append_name(&names, "statistics", kept->relation, rest, NULL);
+		else if (kept->relation &&
+				 (rest = after(kept->statement, psprintf("ALTER TABLE %s ADD CONSTRAINT ", kept->relation))))
+		{
+			const char *name = identifier(rest);
+			const char *definition = rest + strlen(name) + 1;
+
+			append_name(&names, "constraint", kept->relation, name,
+						after(definition, "CHECK ") ? definition : NULL);
+
+			/* its index, too, unless that is there to become the constraint's */
+			if (!after(definition, "UNIQUE USING INDEX ") &&
+				(after(definition, "UNIQUE ") || after(definition, "EXCLUDE ")))
+				append_name(&names, "relation", kept->relation,
+							psprintf("%s.%s", kept->schema, name),
+							crd_restoring(kept).index_definition);
+		}
+	}
+	if (names.len == 0)
+		return NIL;
+	return refused(crd_fetch(CRD_CALLER,
+							 psprintf("WITH names(kind, relation, name, definition) AS (VALUES %s)" NAMES_TAKEN,
+									  names.data), 0));
 }
 
 List *

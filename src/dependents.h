@@ -103,7 +103,8 @@ typedef struct CrdRestoring
 {
 	const char *first;
 	LOCKMODE	lock_mode;		/* of first, on the table */
-	const char *index;			/* that first builds CONCURRENTLY, or NULL */
+	const char *index;			/* that first builds CONCURRENTLY, or NULL ... */
+	const char *index_definition;	/* ... as the server will deparse it */
 	const char *second;			/* or NULL */
 	bool		second_scans;	/* it validates */
 	bool		is_check;		/* which concerns no other table */
@@ -114,6 +115,13 @@ typedef struct CrdRestoring
 } CrdRestoring;
 
 extern CrdRestoring crd_restoring(const CrdKeptStatement *kept);
+
+/*
+ * List of CrdDependent of what has the name that one of the kept statements
+ * needs, and is something else.  What a stopped run has brought back already is
+ * not something else.
+ */
+extern List *crd_names_taken(const List *statements);
 
 /*
  * List of CrdKeptStatement of the constraints and unique indexes that are

@@ -798,9 +798,11 @@ restore_later(CrdPlanner *planner)
 		if (first && restoring.index)
 		{
 			CrdRows    *rows = crd_fetch(CRD_CALLER,
-										 "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass($1)", 1,
-										 restoring.index);
+										 "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass($1)"
+										 " AND pg_get_indexdef(indexrelid) = $2", 2,
+										 restoring.index, restoring.index_definition);
 
+			/* another's of that name is in the way of ours, as the checks say */
 			valid = rows->nrows > 0 && crd_is_true(rows->row[0][0]);
 			if (rows->nrows > 0 && !valid)
 				drop_index(planner, restoring.index);
@@ -835,7 +837,10 @@ restore_later(CrdPlanner *planner)
 	}
 }
 
-/* What the partitions need of a foreign key before the partitioned table. */
+/*
+ * What the partitions need of a foreign key before the partitioned table.  Where
+ * something else has its name there, it comes with that of the partitioned table.
+ */
 static void
 restore_foreign_keys(CrdPlanner *planner, const CrdKeptStatement *kept,
 					 const CrdRestoring *restoring)
@@ -848,10 +853,11 @@ restore_foreign_keys(CrdPlanner *planner, const CrdKeptStatement *kept,
 
 	add_foreign_keys(planner,
 					 crd_fetch(CRD_CALLER,
-							   "SELECT t.relid::regclass, quote_ident(c.conname), c.convalidated FROM pg_partition_tree($1::regclass) t"
+							   "SELECT t.relid::regclass, quote_ident(c.conname), c.convalidated OR starts_with(pg_get_constraintdef(c.oid), $3) IS FALSE"
+							   " FROM pg_partition_tree($1::regclass) t"
 							   " LEFT JOIN pg_constraint c ON c.conrelid = t.relid AND quote_ident(c.conname) = $2"
-							   " WHERE t.isleaf ORDER BY t.relid", 2,
-							   kept->relation, key.name),
+							   " WHERE t.isleaf ORDER BY t.relid", 3,
+							   kept->relation, key.name, key.definition),
 					 &key);
 }
 

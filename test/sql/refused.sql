@@ -1,6 +1,7 @@
 --
 -- refused: a rollback that constraints forbid, those that went with provider and type or those that are there, is refused with the
--- constraint and the rows (55000), and changes nothing.  And what a rollback of step 1 keeps: slug, display_name and auth_type.
+-- constraint and the rows (55000), and changes nothing; so is one that brings back names that are taken.  And what a rollback of step 1
+-- keeps: slug, display_name and auth_type.
 --
 \getenv abs_srcdir PG_ABS_SRCDIR
 \set fixtures :abs_srcdir /fixtures
@@ -225,5 +226,63 @@ SELECT connections_migrate(1);
 DELETE FROM connections.available_connections WHERE name = 'slock';
 SELECT connections_migrate(1);
 SELECT slug, display_name, auth_type FROM connections.available_connections ORDER BY 1;
+
+-- names that what comes back has, and something else has by now: an index and a constraint of other columns, one that was left INVALID,
+-- objects of other kinds.  Both modes refuse, and leave them alone.
+CREATE TEMP VIEW taken AS
+SELECT status, found, expected, hint FROM connections_precheck(3) WHERE check_name = 'names' ORDER BY found COLLATE "C";
+ALTER TABLE connections.connections ADD CONSTRAINT uq_old UNIQUE (id, provider), ADD CONSTRAINT "Known" CHECK (type <> 'x'),
+	ADD CONSTRAINT apart EXCLUDE USING btree (id WITH =, type WITH =);
+CREATE INDEX lookup ON connections.connections (provider, user_id);
+CREATE INDEX "Look up" ON connections.connections (type);
+CREATE STATISTICS connections."to gether" ON provider, type FROM connections.connections;
+SELECT connections_migrate(4);
+TABLE taken;
+CREATE INDEX lookup ON connections.connections (available_connection_id, user_id);
+UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'connections.lookup'::regclass;
+CREATE UNIQUE INDEX uq_old ON connections.connections (id, label);
+ALTER TABLE connections.connections ADD CONSTRAINT "Known" CHECK (label <> 'x');
+CREATE TABLE connections.apart ();
+CREATE SEQUENCE connections."Look up";
+CREATE STATISTICS connections."to gether" ON label, id FROM connections.connections;
+TABLE taken;
+:remember
+SELECT connections_rollback(3);
+:unchanged
+CALL connections_rollback_online(0);
+:unchanged
+SELECT count(*) FROM connections_plan(3, online => true);
+-- a constraint is named once, without its index
+DROP INDEX connections.uq_old;
+ALTER TABLE connections.connections ADD CONSTRAINT uq_old UNIQUE (id, label);
+ALTER INDEX connections.lookup RENAME TO look;
+ALTER TABLE connections.connections DROP CONSTRAINT "Known";
+DROP TABLE connections.apart;
+DROP SEQUENCE connections."Look up";
+ALTER STATISTICS connections."to gether" RENAME TO gether;
+TABLE taken;
+ALTER TABLE connections.connections RENAME CONSTRAINT uq_old TO uq_new;
+CALL connections_rollback_online(3);
+SELECT indexrelid::regclass, indisvalid, pg_get_indexdef(indexrelid) FROM pg_index
+WHERE indrelid = 'connections.connections'::regclass AND indexrelid::regclass::text ~ 'look|Look|uq' ORDER BY indexrelid::regclass::text COLLATE "C";
+DROP INDEX connections.look;
+-- the way forward brings things back, too
+CREATE INDEX of_entry ON connections.connections (available_connection_id, name);
+SELECT connections_rollback(1);
+CREATE INDEX of_entry ON connections.connections (name);
+SELECT connections_migrate(2);
+ALTER INDEX connections.of_entry RENAME TO of_name;
+SELECT connections_migrate(2);
+-- a CHECK of a partition, where that of the partitioned table is to be one with it
+BEGIN;
+SELECT connections_rollback(0);
+ALTER TABLE connections.connections RENAME TO plain;
+CREATE TABLE connections.connections (LIKE connections.plain INCLUDING DEFAULTS, PRIMARY KEY (id), CONSTRAINT named CHECK (type <> 'x')) PARTITION BY HASH (id);
+CREATE TABLE connections.part PARTITION OF connections.connections FOR VALUES WITH (modulus 1, remainder 0);
+INSERT INTO connections.connections TABLE connections.plain;
+SELECT connections_migrate(4);
+ALTER TABLE connections.part ADD CONSTRAINT named CHECK (label <> 'x');
+TABLE taken;
+ROLLBACK;
 \set ECHO none
 \i :fixtures/drop.sql
