@@ -29,6 +29,9 @@
 	" SELECT t.*, a.*, t.relid::regclass AS rel FROM tree t JOIN pg_attribute a ON a.attrelid = t.relid" \
 	" WHERE a.attname = ANY ($2::text[]) AND NOT a.attisdropped) "
 
+/* How a constraint's definition ends, from 18 on, whose rows may break it */
+#define NOT_ENFORCED " NOT ENFORCED"
+
 /*
  * The objects that depend on the columns, a row each; kind is NULL for what
  * cannot be kept.  What a partition has because the partitioned table has it is
@@ -373,6 +376,7 @@ crd_foreign_keys(const CrdSchema *schema, CrdColumnId id)
 	rows = crd_fetch(CRD_CALLER,
 					 "SELECT format('foreign key %I of table %s', conname, conrelid::regclass)"
 					 " FROM pg_constraint WHERE contype = 'f' AND conparentid = 0"
+					 " AND pg_get_constraintdef(oid) NOT LIKE '%" NOT_ENFORCED "'"
 					 " AND (conrelid = $1::oid AND $2::int2 = ANY (conkey)"
 					 "  OR confrelid = $1::oid AND $2::int2 = ANY (confkey)) ORDER BY 1", 2,
 					 psprintf("%u", schema->relation[schema->column[id].table].relid),
@@ -407,15 +411,22 @@ crd_kept_statements(const CrdSchema *schema, const CrdColumnId *columns,
 	return append_statements(result, rows);
 }
 
+/* The server says last of a constraint that it is NOT VALID or NOT ENFORCED. */
+static bool
+ends_with(const char *string, const char *suffix)
+{
+	size_t		length = strlen(string);
+
+	return length >= strlen(suffix) &&
+		strcmp(string + length - strlen(suffix), suffix) == 0;
+}
+
 /* Whether a constraint is to be validated when it is brought back. */
 static bool
 is_validated(const CrdKeptStatement *kept)
 {
-	static const char not_valid[] = " NOT VALID";
-	size_t		length = strlen(kept->statement);
-
-	return length < strlen(not_valid) ||
-		strcmp(kept->statement + length - strlen(not_valid), not_valid) != 0;
+	return !ends_with(kept->statement, " NOT VALID") &&
+		!ends_with(kept->statement, NOT_ENFORCED);
 }
 
 bool
@@ -594,7 +605,8 @@ crd_enforced(const CrdSchema *schema, CrdColumnId id)
 {
 	return append_statements(NIL,
 							 fetch(schema, &id, 1,
-								   DEPENDENTS "," STATEMENTS " WHERE name IS NOT NULL ORDER BY name"));
+								   DEPENDENTS "," STATEMENTS
+								   " WHERE name IS NOT NULL AND statement NOT LIKE '%" NOT_ENFORCED "' ORDER BY name"));
 }
 
 /* The first column of the rows as a list of what cannot be kept. */

@@ -727,7 +727,7 @@ make_foreign_key(CrdPlanner *planner)
 						 " LEFT JOIN pg_attribute a ON a.attrelid = t.relid AND a.attname = 'available_connection_id'"
 						 " LEFT JOIN LATERAL (SELECT f.conname, f.convalidated FROM pg_constraint f"
 						 "  WHERE f.contype = 'f' AND f.conrelid = t.relid AND f.confrelid = $2::oid"
-						 "  AND f.conkey = ARRAY[a.attnum] AND f.confdeltype = 'r' ORDER BY f.convalidated DESC LIMIT 1) c ON true"
+						 "  AND f.conkey = ARRAY[a.attnum] AND f.confdeltype = 'r' AND pg_get_constraintdef(f.oid) NOT LIKE '% NOT ENFORCED' ORDER BY f.convalidated DESC LIMIT 1) c ON true"
 						 " WHERE t.isleaf AND t.level > 0 ORDER BY t.relid", 2,
 						 psprintf("%u", schema->relation[CRD_CONNECTIONS].relid),
 						 psprintf("%u", schema->relation[CRD_CATALOG].relid));
