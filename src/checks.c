@@ -559,6 +559,66 @@ check_primary_key(CrdReport *report)
 		crd_report_put(report, CRD_OK, "connections has a primary key", "a primary key", NULL);
 }
 
+/*
+ * Report the indexes that cannot stay what they are, the replica identity of a
+ * table: one of a column that may be NULL afterwards, which PostgreSQL refuses,
+ * or that goes with a column, after which no update or delete is possible where
+ * they are published.  Of a partitioned table, it is the partitions' that count.
+ */
+static void
+report_replica_identities(CrdReport *report)
+{
+	const CrdSchema *schema = report->findings->schema;
+	bool		up = report->direction == CRD_FORWARD;
+	bool		becomes_nullable = crd_crosses(report, up ? 4 : 3);
+	bool		only_online = !up && report->findings->target < 2 && !report->findings->online;
+
+	for (CrdTable table = 0; table < CRD_NTABLES; table++)
+	{
+		StringInfoData dropped;
+		CrdRows    *rows;
+
+		initStringInfo(&dropped);
+		for (int i = 0; i < CRD_NDROPS; i++)
+			if (crd_drops[i].up == up && crd_crosses(report, crd_drops[i].step) &&
+				schema->column[crd_drops[i].column].table == table)
+				appendStringInfo(&dropped, "%s%s", dropped.len ? "," : "",
+								 schema->column[crd_drops[i].column].name);
+		rows = crd_fetch(CRD_CALLER,
+						 "SELECT format('index %s, replica identity of table %s%s', indexrelid::regclass, indrelid::regclass, ' in publication ' || p.names),"
+						 " goes AND relkind = 'r' AND p.names IS NOT NULL, nullable"
+						 " FROM (SELECT i.indexrelid, i.indrelid, c.relkind, bool_or(a.attname = ANY ($2::text[])) AS goes,"
+						 "   bool_or(a.attname = $3 AND a.attnum = ANY ((i.indkey::int2[])[:i.indnkeyatts - 1])) AS nullable"
+						 "  FROM (SELECT $1::oid AS relid UNION SELECT relid FROM pg_partition_tree($1::oid)) t"
+						 "  JOIN pg_index i ON i.indrelid = t.relid AND i.indisreplident"
+						 "  JOIN pg_class c ON c.oid = i.indrelid"
+						 "  JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)"
+						 "  GROUP BY 1, 2, 3) i"
+						 " CROSS JOIN LATERAL (SELECT string_agg(DISTINCT quote_ident(p.pubname), ', ') AS names"
+						 "  FROM pg_publication p JOIN pg_publication_tables t USING (pubname)"
+						 "  JOIN pg_namespace n ON n.nspname = t.schemaname"
+						 "  JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.tablename"
+						 "  WHERE goes AND (p.pubupdate OR p.pubdelete)"
+						 "  AND c.oid IN (SELECT indrelid UNION SELECT relid FROM pg_partition_ancestors(indrelid))) p"
+						 " ORDER BY 1", 3,
+						 psprintf("%u", schema->relation[table].relid), psprintf("{%s}", dropped.data),
+						 table == CRD_CATALOG || !becomes_nullable ? NULL : up ? "name" : "available_connection_id");
+		for (int i = 0; i < rows->nrows; i++)
+		{
+			const char *const *row = rows->row[i];
+
+			if (crd_is_true(row[1]))
+				crd_report_put(report, CRD_ERROR, row[0], "one that stays, as updates or deletes are published",
+							   "Set another REPLICA IDENTITY before the migration.");
+			else if (crd_is_true(row[2]))
+				crd_report_put(report, only_online ? CRD_WARNING : CRD_ERROR, row[0],
+							   psprintf("one without %s, which may be NULL afterwards", up ? "name" : "available_connection_id"),
+							   only_online ? "The atomic mode can go back; the online mode refuses." :
+							   "Set another REPLICA IDENTITY before the migration.");
+		}
+	}
+}
+
 static void
 check_dependents(CrdReport *report)
 {
@@ -594,6 +654,7 @@ check_dependents(CrdReport *report)
 							   "Drop the object before the migration, or make it do without the column; nothing is dropped with CASCADE.");
 		}
 	}
+	report_replica_identities(report);
 	for (int step = 1; step <= CRD_LAST_STEP; step++)
 		foreach(lc, crd_crosses(report, step) ? report->findings->keepsake->lost[step] : NIL)
 			crd_report_put(report, CRD_WARNING, lfirst(lc), "roles that are there",

@@ -1,6 +1,6 @@
 --
 -- replication: replica identity, publications with lists and filters on other columns, and security labels are what they were, in both
--- modes, forward and back; see fixtures/twins.sql.
+-- modes, forward and back; see fixtures/twins.sql.  A replica identity that would go is refused.
 --
 \getenv abs_srcdir PG_ABS_SRCDIR
 \set fixtures :abs_srcdir /fixtures
@@ -78,5 +78,65 @@ SELECT statement FROM connections_plan(3) WHERE statement LIKE '%SECURITY LABEL%
 SELECT connections_rollback(3);
 \echo :LAST_ERROR_SQLSTATE
 DELETE FROM pg_seclabel WHERE provider = 'a "provider"';
+
+-- a replica identity that goes with a column: where updates or deletes are published, none could be made afterwards, so it is refused
+\set ECHO none
+\i :fixtures/drop.sql
+\i :fixtures/legacy.sql
+\i :fixtures/rows.sql
+\set ECHO all
+SET client_min_messages = error;
+CREATE FUNCTION pg_temp.identities(step integer) RETURNS TABLE (status text, found text, expected text, hint text) LANGUAGE sql AS $$
+SELECT status, found, expected, hint FROM connections_precheck(step) WHERE check_name = 'dependents' AND found LIKE '%identity%' ORDER BY found COLLATE "C"
+$$;
+CREATE UNIQUE INDEX "By Provider" ON connections.connections (id, provider);
+ALTER TABLE connections.connections REPLICA IDENTITY USING INDEX "By Provider";
+CREATE PUBLICATION regress_crd_inserts FOR TABLE connections.connections WITH (publish = 'insert, truncate');
+SELECT * FROM pg_temp.identities(4);
+CREATE PUBLICATION "regress_crd Updates" FOR TABLE connections.connections WITH (publish = 'update');
+CREATE PUBLICATION regress_crd_deletes FOR ALL TABLES WITH (publish = 'delete');
+SELECT * FROM pg_temp.identities(4);
+:remember
+SELECT connections_migrate(4);
+:unchanged
+CALL connections_migrate_online(4);
+:unchanged
+SELECT * FROM pg_temp.identities(3);
+SELECT connections_migrate(3);
+ALTER TABLE connections.connections REPLICA IDENTITY DEFAULT;
+CALL connections_migrate_online(4);
+UPDATE connections.connections SET label = 'published';
+-- on the way back
+CREATE UNIQUE INDEX by_entry ON connections.connections (id, available_connection_id);
+ALTER TABLE connections.connections REPLICA IDENTITY USING INDEX by_entry;
+SELECT * FROM pg_temp.identities(3);
+SELECT * FROM pg_temp.identities(1);
+ALTER TABLE connections.connections REPLICA IDENTITY DEFAULT;
+SELECT connections_rollback(0);
+-- one of a column that may be NULL afterwards is none, whatever is published
+DROP PUBLICATION regress_crd_inserts, "regress_crd Updates", regress_crd_deletes;
+CREATE UNIQUE INDEX by_name ON connections.connections (id, name);
+ALTER TABLE connections.connections REPLICA IDENTITY USING INDEX by_name;
+SELECT * FROM pg_temp.identities(4);
+SELECT connections_migrate(4);
+ALTER TABLE connections.connections REPLICA IDENTITY FULL;
+SELECT connections_migrate(4);
+ALTER TABLE connections.connections REPLICA IDENTITY USING INDEX by_entry;
+SELECT * FROM pg_temp.identities(2);
+SELECT connections_rollback(2);
+SELECT * FROM pg_temp.identities(1);
+SELECT connections_rollback(0);
+-- of partitions it is theirs that count
+BEGIN;
+ALTER TABLE connections.connections RENAME TO plain;
+CREATE TABLE connections.connections (LIKE connections.plain, PRIMARY KEY (id), CONSTRAINT once UNIQUE (id, type)) PARTITION BY HASH (id);
+CREATE TABLE connections.part_0 PARTITION OF connections.connections FOR VALUES WITH (modulus 2, remainder 0);
+CREATE TABLE connections.part_1 PARTITION OF connections.connections FOR VALUES WITH (modulus 2, remainder 1);
+CREATE PUBLICATION regress_crd_root FOR TABLE connections.connections WITH (publish_via_partition_root);
+ALTER TABLE connections.connections REPLICA IDENTITY USING INDEX once;
+SELECT * FROM pg_temp.identities(4);
+ALTER TABLE connections.part_1 REPLICA IDENTITY USING INDEX part_1_id_type_key;
+SELECT * FROM pg_temp.identities(4);
+ROLLBACK;
 \set ECHO none
 \i :fixtures/drop.sql
