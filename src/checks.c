@@ -657,8 +657,8 @@ check_dependents(CrdReport *report)
 	report_replica_identities(report);
 	for (int step = 1; step <= CRD_LAST_STEP; step++)
 		foreach(lc, crd_crosses(report, step) ? report->findings->keepsake->lost[step] : NIL)
-			crd_report_put(report, CRD_WARNING, lfirst(lc), "roles that are there",
-						   "It will not come back; create the role before, if it should.");
+			crd_report_put(report, CRD_WARNING, lfirst(lc), "roles and partitions that are there",
+						   "It will not come back; create the role, or give the partition that name again before, if it should.");
 	if (report->direction == CRD_FORWARD && crd_crosses(report, 4) &&
 		report->findings->keepsake->has_null_labels)
 	{

@@ -60,7 +60,7 @@ crd_keepsake_read(bool up)
 	Oid			owner = crd_extension_owner();
 	CrdRows    *rows;
 
-	/* what a partition had that is gone cannot come back, and need not */
+	/* what a partition had that is gone, or goes by another name, is lost */
 	rows = crd_fetch(owner, "WITH tables AS ("
 					 " SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
 					 " WHERE n.nspname = 'connections' AND c.relname IN ('connections', 'available_connections')), "
@@ -72,7 +72,7 @@ crd_keepsake_read(bool up)
 					 "  of_column, grantor, grantee, keys, condition, nulls_distinct,"
 					 "  (SELECT min(role) FROM unnest(ARRAY[grantor, grantee]) role WHERE role NOT IN (SELECT rolname FROM pg_roles))"
 					 " FROM connections_redesign.kept_ddl k LEFT JOIN tree t ON t.relation = k.relation"
-					 " WHERE k.relation IS NULL OR t.relation IS NOT NULL ORDER BY step, seq", 1,
+					 " WHERE k.relation IS NULL OR t.relation IS NOT NULL OR statement IS NOT NULL ORDER BY step, seq", 1,
 					 up ? "up" : "down");
 	for (int i = 0; i < rows->nrows; i++)
 	{
@@ -101,6 +101,10 @@ crd_keepsake_read(bool up)
 			column->not_null_name = row[6];
 			keepsake->columns[step] = lappend(keepsake->columns[step], column);
 		}
+		else if (row[8] && row[9] == NULL)
+			keepsake->lost[step] =
+				lappend(keepsake->lost[step],
+						psprintf("%s, as there is no partition %s", row[7], row[8]));
 		else if (row[17])
 			keepsake->lost[step] =
 				lappend(keepsake->lost[step],
