@@ -475,6 +475,48 @@ check_ownership(CrdReport *report)
 					   "Connect as the owner of the tables, or as a member of that role.");
 }
 
+/*
+ * Report NOT NULL constraints that are NOT VALID, as 18 and later has them, of
+ * columns that a step drops or makes nullable; whether there is any.  They hold
+ * for what the application writes, and yet say nothing of the rows: such a column
+ * is neither one that may be NULL nor one that is not.
+ */
+static bool
+report_not_valid(CrdReport *report)
+{
+	static const CrdDrop renames[] = {{4, true, CRD_NAME}, {4, false, CRD_LABEL}};
+	const CrdSchema *schema = report->findings->schema;
+	bool		found = false;
+
+	for (int i = 0; i < CRD_NDROPS + lengthof(renames); i++)
+	{
+		const CrdDrop *drop = i < CRD_NDROPS ? &crd_drops[i] : &renames[i - CRD_NDROPS];
+		const CrdColumn *column = &schema->column[drop->column];
+		CrdRows    *rows;
+
+		/*
+		 * that of available_connection_id is step 3's; that of label would
+		 * not fit version 4 if it were validated
+		 */
+		if (drop->column == CRD_AVAILABLE_CONNECTION_ID || report->direction == CRD_VERIFY ||
+			drop->up != (report->direction == CRD_FORWARD) || !crd_crosses(report, drop->step))
+			continue;
+		rows = crd_fetch(CRD_CALLER,
+						 "SELECT format('NOT NULL on %s.%I, which is NOT VALID', n.conrelid::regclass, a.attname),"
+						 " format(CASE a.attname WHEN 'label' THEN 'ALTER TABLE %s DROP CONSTRAINT %I.'"
+						 "  ELSE 'ALTER TABLE %s VALIDATE CONSTRAINT %I.' END, n.conrelid::regclass, n.conname)"
+						 " FROM (SELECT $1::oid AS relid UNION SELECT relid FROM pg_partition_tree($1::oid)) t"
+						 " JOIN pg_attribute a ON a.attrelid = t.relid AND a.attname = $2 AND NOT a.attisdropped"
+						 " JOIN pg_constraint n ON n.contype = 'n' AND n.conrelid = t.relid AND n.conkey = ARRAY[a.attnum]"
+						 "  AND NOT n.convalidated AND n.coninhcount = 0 ORDER BY 1", 2,
+						 psprintf("%u", schema->relation[column->table].relid), column->name);
+		for (int j = 0; j < rows->nrows; j++)
+			crd_report_put(report, CRD_ERROR, rows->row[j][0], "NOT NULL for all rows, or none", rows->row[j][1]);
+		found |= rows->nrows > 0;
+	}
+	return found;
+}
+
 static void
 check_columns(CrdReport *report)
 {
@@ -538,6 +580,7 @@ check_columns(CrdReport *report)
 						   "Drop NOT NULL of the partition's column before the migration.");
 		fine = fine && rows->nrows == 0;
 	}
+	fine &= !report_not_valid(report);
 	if (fine)
 		crd_report_put(report, CRD_OK, "columns of types that can be migrated",
 					   "strings or enums, and json or jsonb for config", NULL);
@@ -714,6 +757,18 @@ check_functions(CrdReport *report)
 		crd_report_put(report, CRD_OK, "nothing", "no function that uses what is dropped or renamed", NULL);
 }
 
+/* What brings a NOT NULL back that has a name, as far as that goes. */
+static CrdKeptStatement *
+not_null_statement(const char *relation, const char *name, const char *column)
+{
+	CrdKeptStatement *kept = palloc0(sizeof(CrdKeptStatement));
+
+	kept->relation = relation;
+	kept->statement = psprintf("ALTER TABLE %s ADD CONSTRAINT %s NOT NULL %s",
+							   relation, quote_identifier(name), column);
+	return kept;
+}
+
 /*
  * The names that the steps choose are free; given are those of the bridge, and of
  * what comes back.
@@ -735,14 +790,15 @@ check_names(CrdReport *report)
 		foreach(lc, crosses ? findings->keepsake->columns[step] : NIL)
 		{
 			CrdKeptColumn *column = lfirst(lc);
-			CrdKeptStatement *not_null = palloc0(sizeof(CrdKeptStatement));
 
-			if (column->not_null_name == NULL)
-				continue;
-			not_null->relation = table;
-			not_null->statement = psprintf("ALTER TABLE %s ADD CONSTRAINT %s NOT NULL %s",
-										   table, quote_identifier(column->not_null_name), column->name);
-			statements = lappend(statements, not_null);
+			if (column->not_null_name)
+				statements = lappend(statements, not_null_statement(table, column->not_null_name, column->name));
+		}
+		foreach(lc, crosses ? findings->keepsake->own_not_null[step] : NIL)
+		{
+			CrdNotNull *own = lfirst(lc);
+
+			statements = lappend(statements, not_null_statement(own->relation, own->name, own->column));
 		}
 
 		/* when the columns are there again, the rest may still be to come */
