@@ -832,15 +832,19 @@ check_foreign_key(CrdReport *report)
 		crd_report_put(report, CRD_OK, "step 3 is not taken", "a foreign key with step 3", NULL);
 		return;
 	}
-	rows = crd_fetch(CRD_CALLER, "SELECT has_table_privilege($1::oid, $2::oid, 'REFERENCES')"
-					 " OR has_column_privilege($1::oid, $2::oid, 'id', 'REFERENCES')", 2,
-					 psprintf("%u", connections->owner), psprintf("%u", catalog->relid));
 	if (!schema->catalog_id_unique)
+	{
+		/* there may be no such column at all */
 		crd_report_put(report, CRD_ERROR, "no unique index on available_connections.id alone",
 					   "a primary key or UNIQUE constraint, not deferrable",
 					   "Make id the primary key of the catalog.");
-	else if (connections->persistence == RELPERSISTENCE_PERMANENT &&
-			 catalog->persistence != RELPERSISTENCE_PERMANENT)
+		return;
+	}
+	rows = crd_fetch(CRD_CALLER, "SELECT has_table_privilege($1::oid, $2::oid, 'REFERENCES')"
+					 " OR has_column_privilege($1::oid, $2::oid, 'id', 'REFERENCES')", 2,
+					 psprintf("%u", connections->owner), psprintf("%u", catalog->relid));
+	if (connections->persistence == RELPERSISTENCE_PERMANENT &&
+		catalog->persistence != RELPERSISTENCE_PERMANENT)
 		crd_report_put(report, CRD_ERROR, "available_connections is unlogged, connections is not",
 					   "a logged catalog", "ALTER TABLE connections.available_connections SET LOGGED.");
 	else if (!crd_is_true(rows->row[0][0]))

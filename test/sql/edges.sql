@@ -60,6 +60,10 @@ ROLLBACK;
 BEGIN;
 ALTER TABLE connections.available_connections DROP COLUMN id;
 SELECT count(*) FROM connections_precheck(4) WHERE check_name = 'columns' AND status = 'error';
+-- without the privilege REFERENCES on the table, that on the column would count
+CREATE ROLE regress_crd_poor;
+ALTER TABLE connections.connections OWNER TO regress_crd_poor;
+SELECT count(*) FROM connections_precheck(4) WHERE check_name = 'columns' AND status = 'error';
 ROLLBACK;
 BEGIN;
 ALTER TABLE connections.available_connections RENAME TO entries;
