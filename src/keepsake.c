@@ -473,6 +473,33 @@ crd_value_fits(const CrdSchema *schema, CrdTable table, const char *value,
 }
 
 /*
+ * What refuses the connection as it is, such as one that breaks a constraint which
+ * is NOT VALID, does not count.
+ */
+bool
+crd_refuses_empty_name(const CrdSchema *schema, const CrdKeepsake *keepsake,
+					   const CrdWayBack *way, const CrdKeptStatement *enforced)
+{
+	CrdWayBack	empty = *way;
+	CrdRows    *rows;
+
+	if (enforced->keys)
+		return false;
+	empty.label = psprintf("''::%s", schema->column[CRD_LABEL].type);
+	return crd_try_fetch(crd_owner(schema, CRD_CONNECTIONS),
+						 psprintf("WITH first AS MATERIALIZED (SELECT * FROM %s LIMIT 1000)"
+								  " SELECT EXISTS (SELECT %s FROM (%s) connections WHERE NOT (%s)"
+								  " EXCEPT SELECT %s FROM (%s) connections WHERE NOT (%s))",
+								  enforced->relation,
+								  schema->key, rolled_back_rows(schema, keepsake, &empty, "first"),
+								  enforced->condition,
+								  schema->key, rolled_back_rows(schema, keepsake, way, "first"),
+								  enforced->condition),
+						 NULL, &rows) &&
+		crd_is_true(rows->row[0][0]);
+}
+
+/*
  * The table, or a partition, as a subquery, as it will be when step 4 is undone:
  * constraints that were kept use the legacy names, those that are there the new
  * ones.

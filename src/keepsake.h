@@ -145,6 +145,15 @@ extern bool crd_way_back_violations(const CrdSchema *schema,
 									bool there_now, const char **violations);
 
 /*
+ * Whether a CHECK or foreign key would refuse some connection if it had no label,
+ * as far as those tell that come first.
+ */
+extern bool crd_refuses_empty_name(const CrdSchema *schema,
+								   const CrdKeepsake *keepsake,
+								   const CrdWayBack *way,
+								   const CrdKeptStatement *enforced);
+
+/*
  * Whether a value, cast to a type, is the same value again: not cut, and allowed
  * by the domain or enum.  Never fails.
  */

@@ -13,6 +13,7 @@
 static bool put_misfits(CrdReport *report, bool empty_names);
 static void put_misfit(CrdReport *report, CrdStatus status, const char *value,
 					   const char *column, const char *type);
+static bool put_refusal(CrdReport *report, const CrdKeptStatement *kept);
 static bool put_violations(CrdReport *report, const CrdKeptStatement *kept,
 						   bool there_now);
 
@@ -68,8 +69,13 @@ put_misfits(CrdReport *report, bool empty_names)
 					   values[j], kept[j]->name, kept[j]->type);
 		}
 	}
-	if (empty_names)
-		found |= crd_report_misfit(report, CRD_CONNECTIONS, "", "name", schema->column[CRD_LABEL].type);
+	if (crd_kept_not_null(findings->keepsake, 4, "name") &&
+		!crd_value_fits(schema, CRD_CONNECTIONS, "", schema->column[CRD_LABEL].type))
+	{
+		found = true;
+		put_misfit(report, findings->online || empty_names ? CRD_ERROR : CRD_WARNING,
+				   "", "name", schema->column[CRD_LABEL].type);
+	}
 	return found;
 }
 
@@ -90,9 +96,13 @@ put_misfit(CrdReport *report, CrdStatus status, const char *value,
 	crd_report_put(report, status,
 				   psprintf("\"%s\" to become a %s", value, column),
 				   psprintf("a value that %s can hold", type),
-				   status == CRD_ERROR ?
+				   status != CRD_ERROR ?
+				   "No connection needs it now, so the atomic mode can go back; the online mode refuses." :
+				   value[0] != '\0' ?
 				   "Point these connections to another entry, or change its slug or auth_type." :
-				   "No connection needs it now, so the atomic mode can go back; the online mode refuses.");
+				   report->findings->online ?
+				   "Use the atomic mode when every connection has a label." :
+				   "Give these connections a label.");
 }
 
 void
@@ -165,6 +175,27 @@ put_violations(CrdReport *report, const CrdKeptStatement *kept, bool there_now)
 	return true;
 }
 
+/*
+ * Report a constraint that refuses what a NULL label becomes; whether it does.
+ * As long as there is none, that is of no concern but online: nobody can say
+ * what the application writes meanwhile.
+ */
+static bool
+put_refusal(CrdReport *report, const CrdKeptStatement *kept)
+{
+	CrdFindings *findings = report->findings;
+
+	if (!crd_kept_not_null(findings->keepsake, 4, "name") ||
+		!crd_refuses_empty_name(findings->schema, findings->keepsake, crd_findings_way_back(findings), kept))
+		return false;
+	crd_report_put(report, findings->online ? CRD_ERROR : CRD_WARNING,
+				   psprintf("constraint \"%s\", which refuses the empty name that a NULL label becomes", kept->constraint),
+				   "a constraint that allows what the application may write", findings->online ?
+				   "Use the atomic mode, or drop the constraint before." :
+				   "No label is NULL now, so the atomic mode can go back; the online mode refuses.");
+	return true;
+}
+
 void
 crd_check_way_back_constraints(CrdReport *report)
 {
@@ -192,10 +223,15 @@ crd_check_way_back_constraints(CrdReport *report)
 	}
 	foreach(lc, findings->keepsake->statements[4])
 		if (crd_checks_rows(lfirst(lc)))
-		fine &= !put_violations(report, lfirst(lc), false);
-	enforced = NIL;
-	if (counts->null_labels > 0)
-		enforced = list_concat(enforced, crd_enforced(findings->schema, CRD_LABEL));
+		fine &= !put_violations(report, lfirst(lc), false) &&
+			!put_refusal(report, lfirst(lc));
+	enforced = crd_enforced(findings->schema, CRD_LABEL);
+	if (counts->null_labels == 0)
+	{
+		foreach(lc, enforced)
+			fine &= !put_refusal(report, lfirst(lc));
+		enforced = NIL;
+	}
 	if (counts->config_changes > 0)
 		enforced = list_concat(enforced, crd_enforced(findings->schema, CRD_CONFIG));
 	foreach(lc, enforced)

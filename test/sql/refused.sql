@@ -273,6 +273,7 @@ CREATE INDEX of_entry ON connections.connections (name);
 SELECT connections_migrate(2);
 ALTER INDEX connections.of_entry RENAME TO of_name;
 SELECT connections_migrate(2);
+DROP INDEX connections.of_entry;
 -- a CHECK of a partition, where that of the partitioned table is to be one with it
 BEGIN;
 SELECT connections_rollback(0);
@@ -284,5 +285,41 @@ SELECT connections_migrate(4);
 ALTER TABLE connections.part ADD CONSTRAINT named CHECK (label <> 'x');
 TABLE taken;
 ROLLBACK;
+
+-- online, the new application may write a NULL label at any time, which becomes an empty name: refused where that cannot be, whether there
+-- is one now or not.  The atomic mode is asked what there is.
+SELECT connections_rollback(0);
+UPDATE connections.connections SET name = 'named' WHERE name = '';
+ALTER TABLE connections.connections ADD CONSTRAINT named CHECK (name <> ''), ADD CONSTRAINT named_kind CHECK (type <> 'x' AND length(name) > 0),
+	ADD CONSTRAINT named_mail CHECK (provider <> 'gmail' OR name <> '');
+CREATE TABLE connections.names (name varchar(255) PRIMARY KEY);
+INSERT INTO connections.names SELECT DISTINCT name FROM connections.connections;
+ALTER TABLE connections.connections ADD CONSTRAINT listed FOREIGN KEY (name) REFERENCES connections.names;
+SELECT connections_migrate(4);
+SELECT status, found FROM connections_precheck(3) WHERE check_name = 'constraints_on_the_way_back' ORDER BY found COLLATE "C";
+TABLE refusals;
+:remember
+CALL connections_rollback_online(3);
+:unchanged
+SELECT connections_rollback(3);
+ALTER TABLE connections.connections DROP CONSTRAINT named, DROP CONSTRAINT named_kind, DROP CONSTRAINT listed;
+CALL connections_migrate_online(4);
+TABLE refusals;
+CALL connections_rollback_online(0);
+CREATE DOMAIN connections.named AS varchar(255) CHECK (VALUE <> '');
+ALTER TABLE connections.connections ALTER name TYPE connections.named;
+SELECT connections_migrate(4);
+SELECT status, found, expected, hint FROM connections_precheck(3) WHERE check_name = 'rows_on_the_way_back';
+:remember
+CALL connections_rollback_online(3);
+:unchanged
+SELECT connections_rollback(0);
+-- where a name may be NULL, a label stays what it is
+ALTER TABLE connections.connections ALTER name DROP NOT NULL, ALTER name TYPE varchar(255), ADD CONSTRAINT named CHECK (name <> '');
+SELECT connections_migrate(4);
+SELECT check_name, status, found FROM connections_precheck(3) WHERE check_name LIKE '%way_back';
+UPDATE connections.connections SET label = NULL WHERE id = (SELECT id FROM connections.connections ORDER BY id LIMIT 1);
+CALL connections_rollback_online(3);
+SELECT count(*) FROM connections.connections WHERE name IS NULL;
 \set ECHO none
 \i :fixtures/drop.sql
