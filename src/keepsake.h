@@ -46,7 +46,7 @@ typedef struct CrdKeepsake
 {
 	/* by step, as it was kept when the step was last taken the other way */
 	List	   *columns[CRD_LAST_STEP + 1]; /* of CrdKeptColumn */
-	List	   *own_not_null[CRD_LAST_STEP + 1];	/* of CrdNotNull, leaves first */
+	List	   *own_not_null[CRD_LAST_STEP + 1];	/* of CrdNotNull, by seq */
 	List	   *statements[CRD_LAST_STEP + 1];	/* of CrdKeptStatement, by seq */
 	bool		has_ddl[CRD_LAST_STEP + 1]; /* either way */
 	List	   *lost[CRD_LAST_STEP + 1];	/* of char *: statements that need
