@@ -269,8 +269,7 @@ run_check(CrdReport *report, const CrdCheck *check)
 		((check->flags & NEEDS_VERSION) && schema->version == CRD_NO_VERSION) ||
 		((check->flags & NEEDS_OWNER) && !owned))
 	{
-		crd_report_put(report, CRD_WARNING, "not checked", "a check of this",
-					   "Correct the errors above first.");
+		crd_report_not_checked(report);
 		return;
 	}
 	if ((check->flags & NEEDS_OWNER) && !report->catalog_read)
@@ -313,6 +312,13 @@ bool
 crd_crosses(const CrdReport *report, int step)
 {
 	return crd_findings_cross(report->findings, step);
+}
+
+void
+crd_report_not_checked(CrdReport *report)
+{
+	crd_report_put(report, CRD_WARNING, "not checked", "a check of this",
+				   "Correct the errors above first.");
 }
 
 const char *
@@ -662,6 +668,45 @@ report_replica_identities(CrdReport *report)
 	}
 }
 
+/*
+ * Report what uses columns of steps 2 and 4, where the atomic mode is to take both
+ * at once: its plan is made beforehand, when that is not yet as the later of them
+ * will find it.
+ */
+static void
+report_across_steps(CrdReport *report)
+{
+	const CrdKeepsake *keepsake = report->findings->keepsake;
+	bool		up = report->direction == CRD_FORWARD;
+	List	   *across = NIL;
+	ListCell   *lc;
+
+	if (report->findings->online || !crd_crosses(report, 2) || !crd_crosses(report, 4))
+		return;
+	foreach(lc, up ? keepsake->statements[2] : keepsake->statements[4])
+	{
+		CrdKeptStatement *kept = lfirst(lc);
+
+		if (!kept->of_column &&
+			crd_fetch(CRD_CALLER, "SELECT WHERE $1 ~ $2", 2, kept->statement,
+					  up ? "\\y(provider|type|name)\\y" : "\\yavailable_connection_id\\y")->nrows > 0)
+			across = lappend(across, unconstify(char *, kept->statement));
+	}
+	foreach(lc, up ? NIL : crd_dependents(report->findings->schema, CRD_AVAILABLE_CONNECTION_ID))
+	{
+		CrdDependent *dependent = lfirst(lc);
+		ListCell   *lc2;
+
+		foreach(lc2, crd_dependents(report->findings->schema, CRD_LABEL))
+			if (strcmp(((CrdDependent *) lfirst(lc2))->what, dependent->what) == 0)
+				across = lappend(across, unconstify(char *, dependent->what));
+	}
+	foreach(lc, across)
+		crd_report_put(report, CRD_ERROR, psprintf("columns of steps 2 and 4 in: %s", (char *) lfirst(lc)),
+					   "none, where both steps are taken at once",
+					   "Go to version 3 first, and then on; or use the online mode.");
+}
+
 static void
 check_dependents(CrdReport *report)
 {
@@ -698,6 +743,7 @@ check_dependents(CrdReport *report)
 		}
 	}
 	report_replica_identities(report);
+	report_across_steps(report);
 	for (int step = 1; step <= CRD_LAST_STEP; step++)
 		foreach(lc, crd_crosses(report, step) ? report->findings->keepsake->lost[step] : NIL)
 			crd_report_put(report, CRD_WARNING, lfirst(lc), "roles and partitions that are there",
@@ -874,7 +920,13 @@ check_new_columns(CrdReport *report)
 	for (int step = 1; step <= CRD_LAST_STEP; step++)
 		if (crd_crosses(report, step))
 			foreach(lc, findings->keepsake->columns[step])
-				types = lappend(types, unconstify(char *, ((CrdKeptColumn *) lfirst(lc))->type));
+			{
+				CrdKeptColumn *kept = lfirst(lc);
+
+				/* step 4 renames name */
+				if (step < 4 || strcmp(kept->name, schema->column[CRD_NAME].name) != 0)
+					types = lappend(types, unconstify(char *, kept->type));
+			}
 	foreach(lc, types)
 	{
 		CrdRows    *rows;

@@ -47,6 +47,9 @@ extern void crd_report_put(CrdReport *report, CrdStatus status,
 						   const char *found, const char *expected,
 						   const char *hint);
 
+/* Say that the check could not be made, for errors of others. */
+extern void crd_report_not_checked(CrdReport *report);
+
 /* Whether the migration applies or undoes that step. */
 extern bool crd_crosses(const CrdReport *report, int step);
 

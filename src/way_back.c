@@ -192,7 +192,7 @@ put_refusal(CrdReport *report, const CrdKeptStatement *kept)
 				   psprintf("constraint \"%s\", which refuses the empty name that a NULL label becomes", kept->constraint),
 				   "a constraint that allows what the application may write", findings->online ?
 				   "Use the atomic mode, or drop the constraint before." :
-				   "No label is NULL now, so the atomic mode can go back; the online mode refuses.");
+				   "No connection needs it now, so the atomic mode can go back; the online mode refuses.");
 	return true;
 }
 
@@ -201,7 +201,6 @@ crd_check_way_back_constraints(CrdReport *report)
 {
 	CrdFindings *findings = report->findings;
 	CrdWayBackCounts *counts;
-	List	   *enforced;
 	ListCell   *lc;
 	bool		fine = true;
 
@@ -217,7 +216,7 @@ crd_check_way_back_constraints(CrdReport *report)
 
 		if (row->status == CRD_ERROR && strcmp(row->check_name, "rows_on_the_way_back") == 0)
 		{
-			crd_report_put(report, CRD_WARNING, "not checked", "a check of this", "Correct the errors above first.");
+			crd_report_not_checked(report);
 			return;
 		}
 	}
@@ -225,16 +224,10 @@ crd_check_way_back_constraints(CrdReport *report)
 		if (crd_checks_rows(lfirst(lc)))
 		fine &= !put_violations(report, lfirst(lc), false) &&
 			!put_refusal(report, lfirst(lc));
-	enforced = crd_enforced(findings->schema, CRD_LABEL);
-	if (counts->null_labels == 0)
-	{
-		foreach(lc, enforced)
-			fine &= !put_refusal(report, lfirst(lc));
-		enforced = NIL;
-	}
-	if (counts->config_changes > 0)
-		enforced = list_concat(enforced, crd_enforced(findings->schema, CRD_CONFIG));
-	foreach(lc, enforced)
+	foreach(lc, crd_enforced(findings->schema, CRD_LABEL))
+		fine &= !(counts->null_labels > 0 && put_violations(report, lfirst(lc), true)) &&
+			!put_refusal(report, lfirst(lc));
+	foreach(lc, counts->config_changes > 0 ? crd_enforced(findings->schema, CRD_CONFIG) : NIL)
 		fine &= !put_violations(report, lfirst(lc), true);
 	if (fine)
 		crd_report_put(report, CRD_OK, "no violation", "rows that the old constraints allow", NULL);

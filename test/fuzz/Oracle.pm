@@ -186,6 +186,31 @@ SELECT $columns, c.config::$self->{json} FROM (
 		config AS new_config FROM oracle.connection) t, LATERAL (SELECT new_config) c (config)
 SQL
 			$twin->do('SET CONSTRAINTS ALL IMMEDIATE');
+			# a connection without a label might, too, where the name is then empty
+			$twin->do(<<"SQL") if $online && $self->{required}{name};
+DO \$\$
+DECLARE
+	k text;
+	allowed boolean;
+BEGIN
+	FOR k IN SELECT id::text FROM connections.connections LOOP
+		BEGIN
+			UPDATE connections.connections SET name = name WHERE id::text = k;
+			allowed := true;
+			UPDATE connections.connections SET name = '' WHERE id::text = k;
+			allowed := false;
+			RAISE query_canceled;
+		EXCEPTION
+			WHEN check_violation OR foreign_key_violation THEN
+				IF allowed THEN
+					RAISE;
+				END IF;
+			WHEN unique_violation OR query_canceled THEN
+		END;
+	END LOOP;
+END
+\$\$
+SQL
 			# a connection of any entry might come while it is undone
 			$twin->do(<<'SQL') if $online;
 SELECT jsonb_populate_record(NULL::connections.connections,

@@ -256,6 +256,35 @@ SELECT connections_rollback(2);
 SELECT indexname, split_part(indexdef, 'USING ', 2) FROM pg_indexes WHERE schemaname = 'connections' AND indexdef LIKE '%(available_connection_id)' ORDER BY 1;
 ROLLBACK;
 
+-- what uses columns of both step 2 and step 4 comes back where these are taken one after the other, and is refused where they are not
+BEGIN;
+SELECT connections_migrate(3);
+CREATE INDEX of_two ON connections.connections (provider, available_connection_id);
+:remember
+SELECT connections_migrate(4);
+CREATE INDEX of_entry ON connections.connections (available_connection_id, label);
+SAVEPOINT one;
+SELECT connections_rollback(1);
+ROLLBACK TO one;
+SELECT status, found, expected, hint FROM connections_precheck(1) WHERE check_name = 'dependents' AND status = 'error';
+SELECT connections_rollback(3);
+DROP INDEX connections.of_entry;
+:differences
+CREATE INDEX of_entry ON connections.connections (available_connection_id, name);
+:remember
+SELECT connections_rollback(1);
+SAVEPOINT one;
+SELECT connections_migrate(4);
+ROLLBACK TO one;
+SELECT found FROM connections_precheck(4) WHERE check_name = 'dependents' AND status = 'error' ORDER BY 1;
+SELECT connections_migrate(3);
+:differences
+SELECT connections_migrate(4);
+SELECT indexname FROM pg_indexes WHERE schemaname = 'connections' AND indexname LIKE 'of%';
+SELECT connections_rollback(3);
+:differences
+ROLLBACK;
+
 -- what only a partition has and would lose with the column is refused, or comes back
 BEGIN;
 ALTER TABLE connections.connections RENAME TO plain;
