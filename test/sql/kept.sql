@@ -100,6 +100,13 @@ GRANT SELECT (available_connection_id) ON connections.connections TO regress_crd
 SELECT connections_rollback(0);
 SELECT connections_migrate(3);
 :differences
+-- online, too, where none of the indexes does for the one that step 3 makes
+DROP INDEX connections.of_a_user;
+CREATE INDEX of_a_user ON connections.connections (user_id, available_connection_id);
+:remember
+CALL connections_rollback_online(0);
+CALL connections_migrate_online(3);
+:differences
 
 -- connections_plan() printed the statements that brought it back: those of the way to version 0 are all plain SQL
 SELECT connections_migrate(4);
