@@ -78,7 +78,7 @@ $$ AS shape, $$
 SET session_replication_role = replica;
 UPDATE connections.connections SET label = NULL, available_connection_id = -5 WHERE id::text > 'c';
 UPDATE connections.connections SET config = '{"capability": ["sheets"]}' WHERE available_connection_id = -1;
-UPDATE connections.connections SET available_connection_id = -3 WHERE config IS NULL AND id::text < '6';
+UPDATE connections.connections SET available_connection_id = -3 WHERE config IS NULL AND id::text < '9';
 RESET session_replication_role;
 $$ AS app \gset
 \i :fixtures/twins.sql
@@ -229,6 +229,29 @@ SELECT * FROM pg_temp.off_legacy();
 SELECT provider, type, count(*) FROM connections.connections GROUP BY 1, 2 ORDER BY 1, 2;
 CALL connections_rollback_online(0);
 SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace = 'connections'::regnamespace AND contype <> 'n' ORDER BY 1;
+-- and with labels that are NULL: the key that they are kept by is known, and those of the time before, or named since, stay as they are
+\set ECHO none
+\i :fixtures/drop.sql
+\i :fixtures/legacy.sql
+\i :fixtures/rows.sql
+\i :fixtures/typeorm/1.up.sql
+\i :fixtures/typeorm/2.up.sql
+\i :fixtures/typeorm/3.up.sql
+\i :fixtures/typeorm/4.up.sql
+\set ECHO all
+UPDATE connections.connections SET label = NULL WHERE id = (SELECT id FROM connections.connections ORDER BY id LIMIT 1);
+CALL connections_rollback_online();
+SELECT expression, (SELECT count(*) FROM connections_redesign.kept_type_exception) AS exceptions FROM connections_redesign.kept_key;
+\set ECHO none
+\i :fixtures/typeorm/4.up.sql
+\set ECHO all
+UPDATE connections.connections SET label = NULL WHERE id IN (SELECT id FROM connections.connections ORDER BY id OFFSET 1 LIMIT 2);
+CREATE TEMP TABLE unnamed AS SELECT id FROM connections.connections WHERE label IS NULL;
+CALL connections_rollback_online();
+UPDATE connections.connections SET name = 'named' WHERE id = (SELECT id FROM unnamed ORDER BY id LIMIT 1);
+CALL connections_migrate_online();
+SELECT label, count(*), bool_and(id IN (TABLE unnamed)) AS they_were FROM connections.connections
+WHERE label IS NULL OR label = 'named' GROUP BY 1 ORDER BY 1;
 \set ECHO none
 \i :fixtures/drop.sql
 \i :fixtures/legacy.sql
