@@ -240,6 +240,10 @@ SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace 
 \i :fixtures/typeorm/4.up.sql
 \set ECHO all
 UPDATE connections.connections SET label = NULL WHERE id = (SELECT id FROM connections.connections ORDER BY id LIMIT 1);
+BEGIN;
+SELECT connections_rollback();
+SELECT expression, (SELECT count(*) FROM connections_redesign.kept_type_exception) AS exceptions FROM connections_redesign.kept_key;
+ROLLBACK;
 CALL connections_rollback_online();
 SELECT expression, (SELECT count(*) FROM connections_redesign.kept_type_exception) AS exceptions FROM connections_redesign.kept_key;
 \set ECHO none
