@@ -698,8 +698,10 @@ report_across_steps(CrdReport *report)
 		ListCell   *lc2;
 
 		foreach(lc2, crd_dependents(report->findings->schema, CRD_LABEL))
+		{
 			if (strcmp(((CrdDependent *) lfirst(lc2))->what, dependent->what) == 0)
 				across = lappend(across, unconstify(char *, dependent->what));
+		}
 	}
 	foreach(lc, across)
 		crd_report_put(report, CRD_ERROR, psprintf("columns of steps 2 and 4 in: %s", (char *) lfirst(lc)),
@@ -918,15 +920,16 @@ check_new_columns(CrdReport *report)
 	if (report->direction == CRD_FORWARD && crd_crosses(report, 2))
 		types = list_make1(unconstify(char *, schema->column[CRD_CATALOG_ID].type));
 	for (int step = 1; step <= CRD_LAST_STEP; step++)
-		if (crd_crosses(report, step))
-			foreach(lc, findings->keepsake->columns[step])
-			{
-				CrdKeptColumn *kept = lfirst(lc);
+	{
+		foreach(lc, crd_crosses(report, step) ? findings->keepsake->columns[step] : NIL)
+		{
+			CrdKeptColumn *kept = lfirst(lc);
 
-				/* step 4 renames name */
-				if (step < 4 || strcmp(kept->name, schema->column[CRD_NAME].name) != 0)
-					types = lappend(types, unconstify(char *, kept->type));
-			}
+			/* step 4 renames name */
+			if (step < 4 || strcmp(kept->name, schema->column[CRD_NAME].name) != 0)
+				types = lappend(types, unconstify(char *, kept->type));
+		}
+	}
 	foreach(lc, types)
 	{
 		CrdRows    *rows;

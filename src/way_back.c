@@ -226,7 +226,7 @@ crd_check_way_back_constraints(CrdReport *report)
 			!put_refusal(report, lfirst(lc));
 	foreach(lc, crd_enforced(findings->schema, CRD_LABEL))
 		fine &= !(counts->null_labels > 0 && put_violations(report, lfirst(lc), true)) &&
-			!put_refusal(report, lfirst(lc));
+		!put_refusal(report, lfirst(lc));
 	foreach(lc, counts->config_changes > 0 ? crd_enforced(findings->schema, CRD_CONFIG) : NIL)
 		fine &= !put_violations(report, lfirst(lc), true);
 	if (fine)
