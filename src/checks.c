@@ -699,7 +699,7 @@ report_across_steps(CrdReport *report)
 
 		foreach(lc2, crd_dependents(report->findings->schema, CRD_LABEL))
 		{
-			if (strcmp(((CrdDependent *) lfirst(lc2))->what, dependent->what) == 0)
+			if (dependent->kept && strcmp(((CrdDependent *) lfirst(lc2))->what, dependent->what) == 0)
 				across = lappend(across, unconstify(char *, dependent->what));
 		}
 	}

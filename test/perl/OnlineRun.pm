@@ -31,7 +31,7 @@ sub new_node
 	my ($name, %params) = @_;
 	my $node = PostgreSQL::Test::Cluster->new($name, install_path => delete $params{install_path});
 	$node->init(%params);
-	$node->append_conf('postgresql.conf', "autovacuum = off\nrestart_after_crash = on\nlog_error_verbosity = verbose");
+	$node->append_conf('postgresql.conf', "autovacuum = off\njit = off\nrestart_after_crash = on\nlog_error_verbosity = verbose");
 	return $node;
 }
 
