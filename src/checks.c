@@ -835,23 +835,24 @@ check_names(CrdReport *report)
 		const char *table = schema->relation[step == 1 ? CRD_CATALOG : CRD_CONNECTIONS].name;
 		bool		crosses = crd_crosses(report, step);
 
-		foreach(lc, crosses ? findings->keepsake->columns[step] : NIL)
+		/* the columns are there again, and what goes with them is to come */
+		bool		rest = step == schema->unfinished_step && !schema->unfinished_up &&
+		crd_to_be_finished(schema);
+
+		foreach(lc, crosses && !rest ? findings->keepsake->columns[step] : NIL)
 		{
 			CrdKeptColumn *column = lfirst(lc);
 
 			if (column->not_null_name)
 				statements = lappend(statements, not_null_statement(table, column->not_null_name, column->name));
 		}
-		foreach(lc, crosses ? findings->keepsake->own_not_null[step] : NIL)
+		foreach(lc, crosses && !rest ? findings->keepsake->own_not_null[step] : NIL)
 		{
 			CrdNotNull *own = lfirst(lc);
 
 			statements = lappend(statements, not_null_statement(own->relation, own->name, own->column));
 		}
-
-		/* when the columns are there again, the rest may still be to come */
-		if (crosses || (step == schema->unfinished_step && !schema->unfinished_up &&
-						crd_to_be_finished(schema)))
+		if (crosses || rest)
 			statements = list_concat(statements, findings->keepsake->statements[step]);
 	}
 	taken = crd_names_taken(statements);
