@@ -679,6 +679,7 @@ report_across_steps(CrdReport *report)
 	const CrdKeepsake *keepsake = report->findings->keepsake;
 	bool		up = report->direction == CRD_FORWARD;
 	List	   *across = NIL;
+	List	   *of_label = NIL;
 	ListCell   *lc;
 
 	if (report->findings->online || !crd_crosses(report, 2) || !crd_crosses(report, 4))
@@ -692,12 +693,14 @@ report_across_steps(CrdReport *report)
 					  up ? "\\y(provider|type|name)\\y" : "\\yavailable_connection_id\\y")->nrows > 0)
 			across = lappend(across, unconstify(char *, kept->statement));
 	}
+	if (!up)
+		of_label = crd_dependents(report->findings->schema, CRD_LABEL);
 	foreach(lc, up ? NIL : crd_dependents(report->findings->schema, CRD_AVAILABLE_CONNECTION_ID))
 	{
 		CrdDependent *dependent = lfirst(lc);
 		ListCell   *lc2;
 
-		foreach(lc2, crd_dependents(report->findings->schema, CRD_LABEL))
+		foreach(lc2, of_label)
 		{
 			if (dependent->kept && strcmp(((CrdDependent *) lfirst(lc2))->what, dependent->what) == 0)
 				across = lappend(across, unconstify(char *, dependent->what));
