@@ -2,34 +2,10 @@
 
 EXTENSION = connections_redesign
 MODULE_big = connections_redesign
-OBJS = \
-	src/connections_redesign.o \
-	src/registry.o \
-	src/schema.o \
-	src/dependents.o \
-	src/findings.o \
-	src/environment.o \
-	src/contents.o \
-	src/way_back.o \
-	src/checks.o \
-	src/plan.o \
-	src/keepsake.o \
-	src/plan_online.o \
-	src/planner.o \
-	src/lock.o \
-	src/gate.o \
-	src/atomic.o \
-	src/online.o \
-	src/backfill.o \
-	src/worker.o \
-	src/bridge.o \
-	src/ledger.o \
-	src/seed.o \
-	src/sql.o \
-	src/mapping.o
+OBJS = $(patsubst $(srcdir)/%.c,%.o,$(sort $(wildcard $(srcdir)/src/*.c $(srcdir)/src/*/*.c)))
 
 # The version stands in the control file only.
-PG_CPPFLAGS = -DCRD_VERSION='"$(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(srcdir)/$(EXTENSION).control)"'
+PG_CPPFLAGS = -I$(srcdir)/src -DCRD_VERSION='"$(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(srcdir)/$(EXTENSION).control)"'
 
 DATA = sql/connections_redesign--1.0.sql
 
@@ -87,12 +63,12 @@ PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
 # Packaged servers come without --enable-depend.
-$(OBJS) $(OBJS:.o=.bc): $(wildcard $(srcdir)/src/*.h)
+$(OBJS) $(OBJS:.o=.bc): $(wildcard $(srcdir)/src/*.h $(srcdir)/src/*/*.h)
 
 # A build outside the source tree needs the directories that make writes to or reads from.
 ifneq ($(abspath $(srcdir)),$(CURDIR))
-$(OBJS) $(OBJS:.o=.bc): | $(CURDIR)/src
+$(OBJS) $(OBJS:.o=.bc): | $(addprefix $(CURDIR)/,$(sort $(dir $(OBJS))))
 installcheck: $(CURDIR)/expected
-$(CURDIR)/src:      ; $(MKDIR_P) $@
+$(addprefix $(CURDIR)/,$(sort $(dir $(OBJS)))): ; $(MKDIR_P) $@
 $(CURDIR)/expected: ; ln -s $(abspath $(srcdir))/expected $@
 endif

@@ -14,17 +14,17 @@ COMMENT ON SCHEMA connections_redesign IS 'history, keepsake and helper function
 -- Migrations run as the owner of the tables, and use the helper functions.
 GRANT USAGE ON SCHEMA connections_redesign TO PUBLIC;
 
-CREATE SEQUENCE connections_redesign.run_id;
-COMMENT ON SEQUENCE connections_redesign.run_id IS 'numbers the calls that migrate or roll back';
+CREATE SEQUENCE connections_redesign.run_id_seq;
+COMMENT ON SEQUENCE connections_redesign.run_id_seq IS 'numbers the calls that migrate or roll back';
 
-CREATE TABLE connections_redesign.ledger (
+CREATE TABLE connections_redesign.run_step (
 	id pg_catalog.int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	run_id pg_catalog.int8 NOT NULL,
 	step pg_catalog.int4 NOT NULL,
 	migration pg_catalog.text NOT NULL,
 	direction pg_catalog.text NOT NULL CHECK (direction OPERATOR(pg_catalog.=) ANY (ARRAY['up', 'down'])),
 	mode pg_catalog.text NOT NULL CHECK (mode OPERATOR(pg_catalog.=) ANY (ARRAY['atomic', 'online'])),
-	state pg_catalog.text NOT NULL CHECK (state OPERATOR(pg_catalog.=) ANY (ARRAY['applied', 'failed', 'cancelled', 'interrupted'])),
+	state pg_catalog.text NOT NULL CHECK (state OPERATOR(pg_catalog.=) ANY (ARRAY['applied', 'failed', 'canceled', 'interrupted'])),
 	row_count pg_catalog.int8,
 	started_at pg_catalog.timestamptz NOT NULL,
 	finished_at pg_catalog.timestamptz,
@@ -32,7 +32,7 @@ CREATE TABLE connections_redesign.ledger (
 	sqlstate pg_catalog.text,
 	message pg_catalog.text
 );
-COMMENT ON TABLE connections_redesign.ledger IS 'what was done, append only; read it as connections_redesign.history';
+COMMENT ON TABLE connections_redesign.run_step IS 'what was done, append only; read it as connections_redesign.history';
 
 CREATE TABLE connections_redesign.online_run (
 	run_id pg_catalog.int8 PRIMARY KEY,
@@ -45,42 +45,42 @@ CREATE TABLE connections_redesign.online_run (
 	phase pg_catalog.text,
 	phase_started_at pg_catalog.timestamptz,
 	updated_at pg_catalog.timestamptz,
-	walked pg_catalog.bool NOT NULL DEFAULT false,
-	triggers pg_catalog.oid[],
-	relation pg_catalog.oid,
+	backfill_verified pg_catalog.bool NOT NULL DEFAULT false,
+	verified_triggers pg_catalog.oid[],
+	backfill_relid pg_catalog.oid,
 	filenode pg_catalog.oid,
 	system_identifier pg_catalog.int8,
-	block pg_catalog.int8,
+	backfill_block pg_catalog.int8,
 	blocks_done pg_catalog.int8,
-	blocks_before pg_catalog.int8,
+	blocks_at_start pg_catalog.int8,
 	blocks_total pg_catalog.int8,
 	rows_done pg_catalog.int8 NOT NULL DEFAULT 0,
-	rows_before pg_catalog.int8 NOT NULL DEFAULT 0,
+	rows_at_phase_start pg_catalog.int8 NOT NULL DEFAULT 0,
 	hot_rows pg_catalog.int8 DEFAULT 0,
 	row_count pg_catalog.int8,
 	waiting_for pg_catalog.text,
 	worker_pid pg_catalog.int4
 );
-CREATE UNIQUE INDEX online_run_is_one ON connections_redesign.online_run ((true));
+CREATE UNIQUE INDEX online_run_singleton ON connections_redesign.online_run ((true));
 COMMENT ON TABLE connections_redesign.online_run IS 'the step that an online run is at, in flight or interrupted, and how far the walk over the table has come; one row at most';
 
-CREATE TABLE connections_redesign.paused (
+CREATE TABLE connections_redesign.pause_request (
 	run_id pg_catalog.int8 PRIMARY KEY
 );
-COMMENT ON TABLE connections_redesign.paused IS 'the online run that connections_pause() has stopped';
+COMMENT ON TABLE connections_redesign.pause_request IS 'the online run that connections_pause() has stopped';
 
 --
 -- The keepsake: what a rollback needs
 --
 
-CREATE TABLE connections_redesign.kept_ddl (
+CREATE TABLE connections_redesign.saved_ddl (
 	step pg_catalog.int4 NOT NULL,
 	direction pg_catalog.text NOT NULL CHECK (direction OPERATOR(pg_catalog.=) ANY (ARRAY['up', 'down'])),
 	seq pg_catalog.int4 NOT NULL,
 	name pg_catalog.text,
 	type pg_catalog.text,
 	not_null pg_catalog.bool,
-	not_null_name pg_catalog.text,
+	not_null_conname pg_catalog.text,
 	statement pg_catalog.text,
 	relation pg_catalog.text,
 	of_column pg_catalog.bool NOT NULL DEFAULT false,
@@ -91,118 +91,118 @@ CREATE TABLE connections_redesign.kept_ddl (
 	nulls_distinct pg_catalog.bool NOT NULL DEFAULT true,
 	PRIMARY KEY (step, seq)
 );
-COMMENT ON TABLE connections_redesign.kept_ddl IS 'shape of the columns that a step dropped on its way up or down (statement IS NULL; of a partition, only the name of its NOT NULL), and the statements that bring back what went with them';
+COMMENT ON TABLE connections_redesign.saved_ddl IS 'shape of the columns that a step dropped on its way up or down (statement IS NULL; of a partition, only the name of its NOT NULL), and the statements that bring back what went with them';
 
-CREATE TABLE connections_redesign.kept_catalog (
+CREATE TABLE connections_redesign.saved_entry (
 	id pg_catalog.text PRIMARY KEY,
 	slug pg_catalog.text NOT NULL,
 	display_name pg_catalog.text,
 	auth_type pg_catalog.text
 );
-COMMENT ON TABLE connections_redesign.kept_catalog IS 'the catalog as it was when step 1 was undone';
+COMMENT ON TABLE connections_redesign.saved_entry IS 'the catalog as it was when step 1 was undone';
 
-CREATE TABLE connections_redesign.kept_type_dictionary (
+CREATE TABLE connections_redesign.saved_entry_type (
 	available_connection_id pg_catalog.text PRIMARY KEY,
 	type pg_catalog.text
 );
-COMMENT ON TABLE connections_redesign.kept_type_dictionary IS 'the type that most connections of each kind had when step 4 was applied';
+COMMENT ON TABLE connections_redesign.saved_entry_type IS 'the type that most connections of each kind had when step 4 was applied';
 
-CREATE TABLE connections_redesign.kept_type_exception (
+CREATE TABLE connections_redesign.saved_connection_type (
 	key pg_catalog.text COLLATE pg_catalog."C" PRIMARY KEY,
 	available_connection_id pg_catalog.text NOT NULL,
 	type pg_catalog.text
 );
-COMMENT ON TABLE connections_redesign.kept_type_exception IS 'the type of the other connections, by primary key';
+COMMENT ON TABLE connections_redesign.saved_connection_type IS 'the type of the other connections, by primary key';
 
-CREATE TABLE connections_redesign.kept_null_label (
+CREATE TABLE connections_redesign.saved_null_label (
 	key pg_catalog.text COLLATE pg_catalog."C" PRIMARY KEY
 );
-COMMENT ON TABLE connections_redesign.kept_null_label IS 'the connections whose label was NULL when step 4 was undone, by primary key';
+COMMENT ON TABLE connections_redesign.saved_null_label IS 'the connections whose label was NULL when step 4 was undone, by primary key';
 
-CREATE TABLE connections_redesign.kept_key (
+CREATE TABLE connections_redesign.saved_key_expression (
 	expression pg_catalog.text PRIMARY KEY
 );
-COMMENT ON TABLE connections_redesign.kept_key IS 'the primary key of connections, by which exceptions and NULL labels are kept';
+COMMENT ON TABLE connections_redesign.saved_key_expression IS 'the primary key of connections, by which exceptions and NULL labels are kept';
 
 -- A restored database knows what was done, and can be rolled back.
-SELECT pg_catalog.pg_extension_config_dump('connections_redesign.run_id', '');
-SELECT pg_catalog.pg_extension_config_dump('connections_redesign.ledger', '');
-SELECT pg_catalog.pg_extension_config_dump('connections_redesign.ledger_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('connections_redesign.run_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('connections_redesign.run_step', '');
+SELECT pg_catalog.pg_extension_config_dump('connections_redesign.run_step_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('connections_redesign.online_run', '');
-SELECT pg_catalog.pg_extension_config_dump('connections_redesign.paused', '');
-SELECT pg_catalog.pg_extension_config_dump('connections_redesign.kept_ddl', '');
-SELECT pg_catalog.pg_extension_config_dump('connections_redesign.kept_catalog', '');
-SELECT pg_catalog.pg_extension_config_dump('connections_redesign.kept_type_dictionary', '');
-SELECT pg_catalog.pg_extension_config_dump('connections_redesign.kept_type_exception', '');
-SELECT pg_catalog.pg_extension_config_dump('connections_redesign.kept_null_label', '');
-SELECT pg_catalog.pg_extension_config_dump('connections_redesign.kept_key', '');
+SELECT pg_catalog.pg_extension_config_dump('connections_redesign.pause_request', '');
+SELECT pg_catalog.pg_extension_config_dump('connections_redesign.saved_ddl', '');
+SELECT pg_catalog.pg_extension_config_dump('connections_redesign.saved_entry', '');
+SELECT pg_catalog.pg_extension_config_dump('connections_redesign.saved_entry_type', '');
+SELECT pg_catalog.pg_extension_config_dump('connections_redesign.saved_connection_type', '');
+SELECT pg_catalog.pg_extension_config_dump('connections_redesign.saved_null_label', '');
+SELECT pg_catalog.pg_extension_config_dump('connections_redesign.saved_key_expression', '');
 
 --
 -- Helper functions of the views and of the statements that connections_plan() prints
 --
 
-CREATE FUNCTION connections_redesign.lock_holder() RETURNS pg_catalog.int4
-AS 'MODULE_PATHNAME', 'crd_lock_holder'
+CREATE FUNCTION connections_redesign.migration_lock_pid() RETURNS pg_catalog.int4
+AS 'MODULE_PATHNAME', 'crd_migration_lock_pid'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION connections_redesign.lock_holder() IS 'the pid of the session that is migrating or rolling back, or NULL';
+COMMENT ON FUNCTION connections_redesign.migration_lock_pid() IS 'the pid of the session that is migrating or rolling back, or NULL';
 
-CREATE FUNCTION connections_redesign.bridge() RETURNS trigger
-AS 'MODULE_PATHNAME', 'crd_bridge'
+CREATE FUNCTION connections_redesign.sync_to_new() RETURNS trigger
+AS 'MODULE_PATHNAME', 'crd_sync_to_new'
 LANGUAGE C;
-COMMENT ON FUNCTION connections_redesign.bridge() IS 'trigger that fills available_connection_id from provider and config; the mapping is in its arguments';
+COMMENT ON FUNCTION connections_redesign.sync_to_new() IS 'trigger that fills available_connection_id from provider and config; the mapping is in its arguments';
 
-CREATE FUNCTION connections_redesign.bridge_back() RETURNS trigger
-AS 'MODULE_PATHNAME', 'crd_bridge_back'
+CREATE FUNCTION connections_redesign.sync_to_legacy() RETURNS trigger
+AS 'MODULE_PATHNAME', 'crd_sync_to_legacy'
 LANGUAGE C;
-COMMENT ON FUNCTION connections_redesign.bridge_back() IS 'trigger that fills provider, type and config''s capability while step 4 is undone online, and makes a NULL label empty';
+COMMENT ON FUNCTION connections_redesign.sync_to_legacy() IS 'trigger that fills provider, type and config''s capability while step 4 is undone online, and makes a NULL label empty';
 
-CREATE FUNCTION connections_redesign.keep_type() RETURNS trigger
-AS 'MODULE_PATHNAME', 'crd_keep_type'
+CREATE FUNCTION connections_redesign.save_type() RETURNS trigger
+AS 'MODULE_PATHNAME', 'crd_save_type'
 LANGUAGE C;
-COMMENT ON FUNCTION connections_redesign.keep_type() IS 'trigger that keeps the type of what is written while step 4 is applied online, where it is not the one that most connections of its kind have';
+COMMENT ON FUNCTION connections_redesign.save_type() IS 'trigger that keeps the type of what is written while step 4 is applied online, where it is not the one that most connections of its kind have';
 
-CREATE FUNCTION connections_redesign.capability(config pg_catalog.json) RETURNS pg_catalog.text
-AS 'MODULE_PATHNAME', 'crd_capability_of_json'
+CREATE FUNCTION connections_redesign.config_capability(config pg_catalog.json) RETURNS pg_catalog.text
+AS 'MODULE_PATHNAME', 'crd_config_capability'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION connections_redesign.capability(pg_catalog.json) IS 'config ->> ''capability'', NULL where text cannot hold it';
+COMMENT ON FUNCTION connections_redesign.config_capability(pg_catalog.json) IS 'config ->> ''capability'', NULL where text cannot hold it';
 
-CREATE FUNCTION connections_redesign.capability_is_null(config pg_catalog.json) RETURNS pg_catalog.bool
-AS 'MODULE_PATHNAME', 'crd_capability_is_null'
+CREATE FUNCTION connections_redesign.config_capability_is_null(config pg_catalog.json) RETURNS pg_catalog.bool
+AS 'MODULE_PATHNAME', 'crd_config_capability_is_null'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION connections_redesign.capability_is_null(pg_catalog.json) IS 'whether capability is there and JSON null';
+COMMENT ON FUNCTION connections_redesign.config_capability_is_null(pg_catalog.json) IS 'whether capability is there and JSON null';
 
-CREATE FUNCTION connections_redesign.set_capability(config pg_catalog.json, capability pg_catalog.text) RETURNS pg_catalog.json
-AS 'MODULE_PATHNAME', 'crd_set_capability'
+CREATE FUNCTION connections_redesign.set_config_capability(config pg_catalog.json, capability pg_catalog.text) RETURNS pg_catalog.json
+AS 'MODULE_PATHNAME', 'crd_set_config_capability'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION connections_redesign.set_capability(pg_catalog.json, pg_catalog.text) IS 'the object with that one key set, every other byte as it was; error 22023 if it is no object';
+COMMENT ON FUNCTION connections_redesign.set_config_capability(pg_catalog.json, pg_catalog.text) IS 'the object with that one key set, every other byte as it was; error 22023 if it is no object';
 
-CREATE FUNCTION connections_redesign.kept_type(key pg_catalog.text, available_connection_id pg_catalog.text, otherwise pg_catalog.text) RETURNS pg_catalog.text
-AS 'MODULE_PATHNAME', 'crd_kept_type'
+CREATE FUNCTION connections_redesign.saved_type(key pg_catalog.text, available_connection_id pg_catalog.text, otherwise pg_catalog.text) RETURNS pg_catalog.text
+AS 'MODULE_PATHNAME', 'crd_saved_type'
 LANGUAGE C STABLE PARALLEL UNSAFE;
-COMMENT ON FUNCTION connections_redesign.kept_type(pg_catalog.text, pg_catalog.text, pg_catalog.text) IS 'the type that a connection had when step 4 was applied, else the last argument; error 42501 if not the owner of connections';
+COMMENT ON FUNCTION connections_redesign.saved_type(pg_catalog.text, pg_catalog.text, pg_catalog.text) IS 'the type that a connection had when step 4 was applied, else the last argument; error 42501 if not the owner of connections';
 
-CREATE FUNCTION connections_redesign.label_was_null(key pg_catalog.text) RETURNS pg_catalog.bool
-AS 'MODULE_PATHNAME', 'crd_label_was_null'
+CREATE FUNCTION connections_redesign.saved_label_was_null(key pg_catalog.text) RETURNS pg_catalog.bool
+AS 'MODULE_PATHNAME', 'crd_saved_label_was_null'
 LANGUAGE C STABLE STRICT PARALLEL UNSAFE;
-COMMENT ON FUNCTION connections_redesign.label_was_null(pg_catalog.text) IS 'whether a connection''s label was NULL when step 4 was undone; error 42501 if not the owner of connections';
+COMMENT ON FUNCTION connections_redesign.saved_label_was_null(pg_catalog.text) IS 'whether a connection''s label was NULL when step 4 was undone; error 42501 if not the owner of connections';
 
-CREATE FUNCTION connections_redesign.least_keys_accum(state pg_catalog.text[], key pg_catalog.text) RETURNS pg_catalog.text[]
-AS 'MODULE_PATHNAME', 'crd_least_keys_accum'
+CREATE FUNCTION connections_redesign.sample_keys_accum(state pg_catalog.text[], key pg_catalog.text) RETURNS pg_catalog.text[]
+AS 'MODULE_PATHNAME', 'crd_sample_keys_accum'
 LANGUAGE C IMMUTABLE PARALLEL SAFE;
-COMMENT ON FUNCTION connections_redesign.least_keys_accum(pg_catalog.text[], pg_catalog.text) IS 'transition function of least_keys';
+COMMENT ON FUNCTION connections_redesign.sample_keys_accum(pg_catalog.text[], pg_catalog.text) IS 'transition function of least_keys';
 
-CREATE FUNCTION connections_redesign.least_keys_combine(a pg_catalog.text[], b pg_catalog.text[]) RETURNS pg_catalog.text[]
-AS 'MODULE_PATHNAME', 'crd_least_keys_combine'
+CREATE FUNCTION connections_redesign.sample_keys_combine(a pg_catalog.text[], b pg_catalog.text[]) RETURNS pg_catalog.text[]
+AS 'MODULE_PATHNAME', 'crd_sample_keys_combine'
 LANGUAGE C IMMUTABLE PARALLEL SAFE;
-COMMENT ON FUNCTION connections_redesign.least_keys_combine(pg_catalog.text[], pg_catalog.text[]) IS 'combine function of least_keys';
+COMMENT ON FUNCTION connections_redesign.sample_keys_combine(pg_catalog.text[], pg_catalog.text[]) IS 'combine function of least_keys';
 
-CREATE AGGREGATE connections_redesign.least_keys(pg_catalog.text) (
-	SFUNC = connections_redesign.least_keys_accum,
+CREATE AGGREGATE connections_redesign.sample_keys(pg_catalog.text) (
+	SFUNC = connections_redesign.sample_keys_accum,
 	STYPE = pg_catalog.text[],
-	COMBINEFUNC = connections_redesign.least_keys_combine,
+	COMBINEFUNC = connections_redesign.sample_keys_combine,
 	PARALLEL = SAFE
 );
-COMMENT ON AGGREGATE connections_redesign.least_keys(pg_catalog.text) IS 'the three least keys, for reports';
+COMMENT ON AGGREGATE connections_redesign.sample_keys(pg_catalog.text) IS 'the three least keys, for reports';
 
 -- Who runs these is the owner of the tables, whoever that is.
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA connections_redesign TO PUBLIC;
@@ -237,7 +237,7 @@ AS 'MODULE_PATHNAME', 'connections_status'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION connections_status() IS 'the state of each step: applied, pending, running or interrupted; who and when is NULL for what others applied';
 
-CREATE FUNCTION connections_migrate(step pg_catalog.int4 DEFAULT 4) RETURNS pg_catalog.int4
+CREATE FUNCTION connections_migrate(step pg_catalog.int4) RETURNS pg_catalog.int4
 AS 'MODULE_PATHNAME', 'connections_migrate'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION connections_migrate(pg_catalog.int4) IS 'takes the database forward to that version in the caller''s transaction, and returns the version reached; errors 22004, 22023, 25001, 25006, 42P01, 42501, 55000, 55006, 55P03';
@@ -247,13 +247,13 @@ AS 'MODULE_PATHNAME', 'connections_rollback'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION connections_rollback(pg_catalog.int4) IS 'takes the database back to that version, or with NULL one step, in the caller''s transaction, and returns the version reached; errors 22023, 25001, 25006, 42P01, 42501, 55000, 55006, 55P03';
 
-CREATE FUNCTION connections_rehearse(step pg_catalog.int4 DEFAULT 4)
+CREATE FUNCTION connections_rehearse(step pg_catalog.int4)
 RETURNS TABLE (step pg_catalog.int4, migration pg_catalog.text, row_count pg_catalog.int8, duration pg_catalog.interval, wal_bytes pg_catalog.int8)
 AS 'MODULE_PATHNAME', 'connections_rehearse'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION connections_rehearse(pg_catalog.int4) IS 'takes the database forward to that version in the caller''s transaction and undoes it: for each step, taken by itself, the rows that it goes through, how long it took, and the bytes of WAL that this session wrote; nobody else can use the tables meanwhile; no rows when the database is there; errors 22004, 22023, 25001, 25006, 42P01, 42501, 55000, 55006, 55P03';
 
-CREATE PROCEDURE connections_migrate_online(step pg_catalog.int4 DEFAULT 4)
+CREATE PROCEDURE connections_migrate_online(step pg_catalog.int4)
 AS 'MODULE_PATHNAME', 'connections_migrate_online'
 LANGUAGE C;
 COMMENT ON PROCEDURE connections_migrate_online(pg_catalog.int4) IS 'takes the database forward to that version while the application keeps writing; commits as it goes, and continues where an earlier call stopped; errors 22004, 22023, 25001, 25006, 42P01, 42501, 53000, 55000, 55006, 55P03';
@@ -305,7 +305,7 @@ REVOKE ALL ON FUNCTION connections_seed_catalog(pg_catalog.jsonb) FROM PUBLIC;
 CREATE VIEW connections_redesign.history AS
 SELECT id, run_id, step, migration, direction, mode, state, row_count,
 	started_at, finished_at, applied_by, sqlstate, message
-FROM connections_redesign.ledger;
+FROM connections_redesign.run_step;
 COMMENT ON VIEW connections_redesign.history IS 'what was done, in the order of id; a failed atomic run leaves no row';
 GRANT SELECT ON connections_redesign.history TO PUBLIC;
 
@@ -327,7 +327,7 @@ SELECT r.run_id, r.pid, r.step, r.migration, r.direction, r.phase, r.blocks_done
 FROM (
 	SELECT o.run_id, o.pid, o.step, o.migration, o.direction, o.phase, o.rows_done, o.hot_rows, o.waiting_for, o.started_at, o.updated_at,
 		b.done AS blocks_done, b.total AS blocks_total,
-		o.rows_done OPERATOR(pg_catalog.-) o.rows_before AS rows,
+		o.rows_done OPERATOR(pg_catalog.-) o.rows_at_phase_start AS rows,
 		(b.done OPERATOR(pg_catalog.-) b.before)::pg_catalog.float8 AS blocks,
 		CASE WHEN b.total OPERATOR(pg_catalog.>) 0 THEN least(b.done::pg_catalog.float8 OPERATOR(pg_catalog./) b.total, 1) END AS share,
 		extract(epoch FROM pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) o.phase_started_at)::pg_catalog.float8 AS seconds,
@@ -338,9 +338,9 @@ FROM (
 	CROSS JOIN LATERAL (
 		SELECT coalesce(i.blocks_done, v.heap_blks_scanned, o.blocks_done) AS done,
 			coalesce(i.blocks_total, v.heap_blks_total, o.blocks_total) AS total,
-			coalesce(o.blocks_before, 0) AS before
+			coalesce(o.blocks_at_start, 0) AS before
 	) b
-	WHERE o.pid OPERATOR(pg_catalog.=) connections_redesign.lock_holder()
+	WHERE o.pid OPERATOR(pg_catalog.=) connections_redesign.migration_lock_pid()
 ) r;
 COMMENT ON VIEW connections_redesign.progress IS 'the online run in flight: where it is, how fast, what it waits for and on whom; rows_per_second, eta and bar are of the phase; no row without a run';
 GRANT SELECT ON connections_redesign.progress TO PUBLIC;

@@ -41,7 +41,7 @@ int			crd_lock_attempts;
 int			crd_batch_time;
 int			crd_max_replication_lag;
 int			crd_progress_interval;
-char	   *crd_gate_name;
+char	   *crd_debug_waitpoint;
 
 void
 _PG_init(void)
@@ -92,10 +92,10 @@ _PG_init(void)
 							PGC_USERSET,
 							GUC_UNIT_MS,
 							NULL, NULL, NULL);
-	DefineCustomStringVariable("connections_redesign.gate",
+	DefineCustomStringVariable("connections_redesign.debug_waitpoint",
 							   "Sets the point at which a run waits for a lock, for tests.",
 							   NULL,
-							   &crd_gate_name,
+							   &crd_debug_waitpoint,
 							   "",
 							   PGC_SUSET,
 							   GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE,

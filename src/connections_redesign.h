@@ -30,6 +30,6 @@ extern int	crd_max_replication_lag;
 extern int	crd_progress_interval;
 
 /* The point at which a run takes the gate's lock; empty for none */
-extern char *crd_gate_name;
+extern char *crd_debug_waitpoint;
 
 #endif							/* CONNECTIONS_REDESIGN_H */

@@ -18,12 +18,12 @@ use Test::More;
 
 our @EXPORT = qw(
   new_node create_legacy copy run_fixture application_writes is_old_application
-  points atomic_points start_run wait_for_run end_run close_gate open_gate wait_for_gate next_gate worker_of
+  points atomic_points start_run wait_for_run end_run close_waitpoint open_waitpoint wait_for_waitpoint next_waitpoint worker_of
   everything is_same_as difference states setbacks verify_errors had_no_accident faults inject stop_run stop_once stop_at atomic_twin
   survives count_rows
 );
 
-# The advisory lock of connections_redesign.gate
+# The advisory lock of connections_redesign.debug_waitpoint
 my $gate = 63726472;
 
 sub new_node
@@ -228,38 +228,38 @@ sub end_run
 }
 
 # Nobody passes a gate that is closed.
-sub close_gate
+sub close_waitpoint
 {
 	my ($node, $database) = @_;
-	my $gatekeeper = $node->background_psql($database);
-	$gatekeeper->query_safe("SELECT pg_advisory_lock($gate)");
-	return $gatekeeper;
+	my $blocker = $node->background_psql($database);
+	$blocker->query_safe("SELECT pg_advisory_lock($gate)");
+	return $blocker;
 }
 
-sub open_gate
+sub open_waitpoint
 {
-	my ($gatekeeper) = @_;
-	$gatekeeper->quit;
+	my ($blocker) = @_;
+	$blocker->quit;
 	return;
 }
 
-sub wait_for_gate
+sub wait_for_waitpoint
 {
 	my ($run) = @_;
 	return wait_for_run($run, "EXISTS (SELECT FROM pg_locks WHERE pid = $run->{pid} AND locktype = 'advisory' AND objid = $gate AND NOT granted)");
 }
 
-# Lets the run come from one gate to the next: a second gatekeeper is in the queue behind it before the first one lets it go.  Returns
+# Lets the run come from one gate to the next: a second blocker is in the queue behind it before the first one lets it go.  Returns
 # him; undef if the run has ended.
-sub next_gate
+sub next_waitpoint
 {
-	my ($run, $gatekeeper) = @_;
+	my ($run, $blocker) = @_;
 	my $next = $run->{node}->background_psql($run->{database});
 	$next->query_until(qr/queues/, "\\echo queues\nSELECT pg_advisory_lock($gate);\n");
 	$run->{node}->poll_query_until($run->{database}, "SELECT count(*) = 2 FROM pg_locks WHERE locktype = 'advisory' AND objid = $gate AND NOT granted")
 	  or die 'nobody is at the gate';
-	open_gate($gatekeeper);
-	return $next if wait_for_gate($run);
+	open_waitpoint($blocker);
+	return $next if wait_for_waitpoint($run);
 	$next->quit;
 	return;
 }
@@ -316,15 +316,15 @@ sub stop_run
 sub stop_once
 {
 	my ($node, $database, $point, $call, $fault) = @_;
-	my $session = close_gate($node, $database);
-	my $run = start_run($node, $database, $call, 'connections_redesign.gate' => $point->{gate} // $point->{name});
-	wait_for_gate($run) or die "it did not come to the gate $point->{name}: " . end_run($run);
+	my $session = close_waitpoint($node, $database);
+	my $run = start_run($node, $database, $call, 'connections_redesign.debug_waitpoint' => $point->{gate} // $point->{name});
+	wait_for_waitpoint($run) or die "it did not come to the gate $point->{name}: " . end_run($run);
 	if ($point->{hold})
 	{
-		my $gatekeeper = $session;
+		my $blocker = $session;
 		$session = $node->background_psql($database);
 		$session->query_safe($point->{hold});
-		open_gate($gatekeeper);
+		open_waitpoint($blocker);
 		wait_for_run($run, "EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'connections_redesign worker' AND wait_event_type = 'Lock'
 			AND $point->{waiting})") or die "its worker did not wait: " . end_run($run);
 	}
@@ -399,7 +399,7 @@ sub stop_at
 				is((split(/ /, $states))[ $point->{step} - 1 ], 'running', "$name: the step was running");
 				is((split(/ /, states($node, 'stopped')))[ $point->{step} - 1 ], 'interrupted', "$name: the step is interrupted after $fault");
 				push @setbacks, "$point->{step} $direction online " . (
-					$fault =~ /^cancel/ ? 'cancelled 57014' : $fault eq 'terminate of the worker' ? 'failed 57P01' : 'interrupted');
+					$fault =~ /^cancel/ ? 'canceled 57014' : $fault eq 'terminate of the worker' ? 'failed 57P01' : 'interrupted');
 			}
 			$point->{left}->($node, 'stopped') if $point->{left};
 			$which = application_writes($node, 'stopped', undef, $time);
@@ -462,7 +462,7 @@ sub verify_errors
 }
 
 # The schema as pg_dump shows it, and what else is asked for; else as the catalogs show it, all rows, and what is kept for a rollback.
-my @kept = qw(kept_ddl kept_catalog kept_type_dictionary kept_type_exception kept_null_label kept_key online_run paused);
+my @kept = qw(saved_ddl saved_entry saved_entry_type saved_connection_type saved_null_label saved_key_expression online_run paused);
 
 my @everything = ('pg_temp.shape()', 'pg_temp.rows()',
 	map { "(SELECT '$_', (to_jsonb(t) - CASE WHEN to_jsonb(t) ->> 'step' = '2' THEN 'not_null' ELSE '' END)::text FROM connections_redesign.$_ t) t (object, definition)" } @kept);

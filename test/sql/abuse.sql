@@ -8,35 +8,35 @@ CREATE SCHEMA guest AUTHORIZATION regress_crd_guest;
 SET ROLE regress_crd_guest;
 
 -- a state that the aggregate never makes
-SELECT connections_redesign.least_keys_accum(array_fill('x'::text, ARRAY[100000]), 'a');
-SELECT connections_redesign.least_keys_accum(ARRAY['b', NULL, 'a', 'd', 'c'], NULL);
-SELECT connections_redesign.least_keys_accum(NULL, NULL) IS NULL AS nothing;
-SELECT connections_redesign.least_keys_combine(array_fill(NULL::text, ARRAY[10]), array_fill('x'::text, ARRAY[10, 10]));
-SELECT connections_redesign.least_keys(k) FROM unnest(ARRAY['b', NULL, 'a', 'd', 'c', 'a']) k;
+SELECT connections_redesign.sample_keys_accum(array_fill('x'::text, ARRAY[100000]), 'a');
+SELECT connections_redesign.sample_keys_accum(ARRAY['b', NULL, 'a', 'd', 'c'], NULL);
+SELECT connections_redesign.sample_keys_accum(NULL, NULL) IS NULL AS nothing;
+SELECT connections_redesign.sample_keys_combine(array_fill(NULL::text, ARRAY[10]), array_fill('x'::text, ARRAY[10, 10]));
+SELECT connections_redesign.sample_keys(k) FROM unnest(ARRAY['b', NULL, 'a', 'd', 'c', 'a']) k;
 
 -- JSON of all kinds
-SELECT j, connections_redesign.capability(j::json), connections_redesign.capability_is_null(j::json)
+SELECT j, connections_redesign.config_capability(j::json), connections_redesign.config_capability_is_null(j::json)
 FROM unnest(ARRAY['{}', ' { } ', '[]', 'null', '1', '"capability"', '{"capability":null}', '{"capability":"a","capability":"b"}',
 	'{"a":{"capability":"deep"}}', '{"a":"}","b":[{"x":"]"}],"capability" : "c" }', '{"capability":{"x":[1,2]}}', '{"capability":-1.5e3}',
 	'{"cap\u0061bility":"\u0073heets"}', '{"x":"\u0000","capability":"read"}', '{"capability":"\ud83d\ude00"}', '{"capability":"\ud83d"}',
 	'{"capability":"\"\\"}', '{"capability":""}']) j;
-SELECT j, connections_redesign.set_capability(j::json, 'a"b')
+SELECT j, connections_redesign.set_config_capability(j::json, 'a"b')
 FROM unnest(ARRAY['{}', ' { } ', '{"x" : 1}', '{"capability":null , "x":"\u0000"}', '{"x":1,"capability":{"y":2}}']) j;
-SELECT connections_redesign.set_capability('[]', 'a');
+SELECT connections_redesign.set_config_capability('[]', 'a');
 
 -- the bridge on tables that it does not understand leaves rows alone
 CREATE TABLE guest.odd (provider text, config int, available_connection_id int);
 CREATE TRIGGER b BEFORE INSERT OR UPDATE ON guest.odd FOR EACH ROW
-	EXECUTE FUNCTION connections_redesign.bridge('google_workspace', 'sheets', '1');
+	EXECUTE FUNCTION connections_redesign.sync_to_new('google_workspace', 'sheets', '1');
 INSERT INTO guest.odd VALUES ('google_workspace', 5, NULL), (NULL, NULL, NULL) RETURNING *;
 ALTER TABLE guest.odd ALTER config TYPE text;
 UPDATE guest.odd SET config = '{"capability' RETURNING *;
 ALTER TABLE guest.odd DROP COLUMN config;
 INSERT INTO guest.odd VALUES ('google_workspace', NULL) RETURNING *;
 CREATE TABLE guest.bare (x int);
-CREATE TRIGGER b BEFORE INSERT ON guest.bare FOR EACH ROW EXECUTE FUNCTION connections_redesign.bridge();
+CREATE TRIGGER b BEFORE INSERT ON guest.bare FOR EACH ROW EXECUTE FUNCTION connections_redesign.sync_to_new();
 INSERT INTO guest.bare VALUES (1) RETURNING *;
-CREATE TRIGGER d BEFORE DELETE ON guest.bare FOR EACH ROW EXECUTE FUNCTION connections_redesign.bridge();
+CREATE TRIGGER d BEFORE DELETE ON guest.bare FOR EACH ROW EXECUTE FUNCTION connections_redesign.sync_to_new();
 DELETE FROM guest.bare;
 
 -- a cast that he may not call, the bridge does not call for him
@@ -49,7 +49,7 @@ REVOKE EXECUTE ON FUNCTION public.regress_crd_reveal FROM PUBLIC;
 SET ROLE regress_crd_guest;
 SELECT public.regress_crd_reveal('gmail');
 CREATE TABLE guest.caller (provider public.regress_crd_secret, config jsonb, available_connection_id int);
-CREATE TRIGGER b BEFORE INSERT ON guest.caller FOR EACH ROW EXECUTE FUNCTION connections_redesign.bridge('gmail', '', '1');
+CREATE TRIGGER b BEFORE INSERT ON guest.caller FOR EACH ROW EXECUTE FUNCTION connections_redesign.sync_to_new('gmail', '', '1');
 INSERT INTO guest.caller VALUES ('gmail', '{}', NULL) RETURNING *;
 RESET ROLE;
 GRANT EXECUTE ON FUNCTION public.regress_crd_reveal TO regress_crd_guest;
@@ -63,24 +63,24 @@ SET ROLE regress_crd_guest;
 -- those that write the keepsake, or read it, do so for the table of connections only
 CREATE TABLE guest.connections (id int PRIMARY KEY, provider text, type text, label text, config jsonb, available_connection_id int);
 CREATE TRIGGER k AFTER INSERT OR UPDATE OR DELETE ON guest.connections FOR EACH ROW
-	EXECUTE FUNCTION connections_redesign.keep_type('1', '=oauth2');
+	EXECUTE FUNCTION connections_redesign.save_type('1', '=oauth2');
 CREATE TRIGGER z BEFORE INSERT OR UPDATE ON guest.connections FOR EACH ROW
-	EXECUTE FUNCTION connections_redesign.bridge_back('exceptions', '1', 'gmail', '', '=oauth2');
+	EXECUTE FUNCTION connections_redesign.sync_to_legacy('exceptions', '1', 'gmail', '', '=oauth2');
 INSERT INTO guest.connections VALUES (1, NULL, NULL, NULL, '{}', 1), (2, 'gmail', 'forged', '', '{}', 1) RETURNING *;
 UPDATE guest.connections SET type = 'forged';
 DELETE FROM guest.connections WHERE id = 1;
-CREATE TRIGGER z BEFORE INSERT ON guest.bare FOR EACH ROW EXECUTE FUNCTION connections_redesign.bridge_back();
-CREATE TRIGGER k AFTER INSERT ON guest.bare FOR EACH ROW EXECUTE FUNCTION connections_redesign.keep_type();
+CREATE TRIGGER z BEFORE INSERT ON guest.bare FOR EACH ROW EXECUTE FUNCTION connections_redesign.sync_to_legacy();
+CREATE TRIGGER k AFTER INSERT ON guest.bare FOR EACH ROW EXECUTE FUNCTION connections_redesign.save_type();
 INSERT INTO guest.bare VALUES (1) RETURNING *;
-CREATE TRIGGER s AFTER INSERT ON guest.bare FOR EACH STATEMENT EXECUTE FUNCTION connections_redesign.keep_type();
+CREATE TRIGGER s AFTER INSERT ON guest.bare FOR EACH STATEMENT EXECUTE FUNCTION connections_redesign.save_type();
 INSERT INTO guest.bare VALUES (1) RETURNING *;
 RESET ROLE;
-SELECT (SELECT count(*) FROM connections_redesign.kept_type_exception) AS exceptions, (SELECT count(*) FROM connections_redesign.kept_null_label) AS null_labels;
+SELECT (SELECT count(*) FROM connections_redesign.saved_connection_type) AS exceptions, (SELECT count(*) FROM connections_redesign.saved_null_label) AS null_labels;
 SET ROLE regress_crd_guest;
 
 -- the keepsake answers only those who own the tables, and there are none
-SELECT connections_redesign.kept_type(NULL, NULL, NULL);
-SELECT connections_redesign.label_was_null('x');
+SELECT connections_redesign.saved_type(NULL, NULL, NULL);
+SELECT connections_redesign.saved_label_was_null('x');
 
 RESET ROLE;
 DROP SCHEMA guest CASCADE;

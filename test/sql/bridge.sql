@@ -56,9 +56,9 @@ SELECT * FROM pg_temp.slugs('given', 'given to none', 'gmail', 'gopher');
 
 -- an UPDATE of another column fills a row that was not filled, as those that were written before the bridge was there
 SET session_replication_role = replica;
-ALTER TABLE connections.connections DISABLE TRIGGER "~connections_redesign_bridge";
+ALTER TABLE connections.connections DISABLE TRIGGER "~connections_redesign_sync_new";
 UPDATE connections.connections SET available_connection_id = NULL WHERE name IN ('sheets', 'calendar');
-ALTER TABLE connections.connections ENABLE ALWAYS TRIGGER "~connections_redesign_bridge";
+ALTER TABLE connections.connections ENABLE ALWAYS TRIGGER "~connections_redesign_sync_new";
 RESET session_replication_role;
 SELECT * FROM pg_temp.slugs('sheets', 'calendar');
 UPDATE connections.connections SET type = 'y' WHERE name = 'sheets';
@@ -123,23 +123,23 @@ SELECT connections_rollback(1);
 SELECT count(*) FROM pg_trigger WHERE tgname LIKE '~conn%';
 
 -- the function is of no use but as that trigger
-SELECT connections_redesign.bridge();
+SELECT connections_redesign.sync_to_new();
 \echo :LAST_ERROR_SQLSTATE
-CREATE TRIGGER after AFTER INSERT ON connections.connections FOR EACH ROW EXECUTE FUNCTION connections_redesign.bridge();
+CREATE TRIGGER after AFTER INSERT ON connections.connections FOR EACH ROW EXECUTE FUNCTION connections_redesign.sync_to_new();
 INSERT INTO connections.connections (user_id, provider, type, name) VALUES (md5('user')::uuid, 'gmail', 'oauth2', 'after');
 \echo :LAST_ERROR_SQLSTATE
 DROP TRIGGER after ON connections.connections;
-CREATE TRIGGER statement BEFORE INSERT ON connections.connections EXECUTE FUNCTION connections_redesign.bridge();
+CREATE TRIGGER statement BEFORE INSERT ON connections.connections EXECUTE FUNCTION connections_redesign.sync_to_new();
 INSERT INTO connections.connections (user_id, provider, type, name) VALUES (md5('user')::uuid, 'gmail', 'oauth2', 'statement');
 \echo :LAST_ERROR_SQLSTATE
 DROP TRIGGER statement ON connections.connections;
 -- on a table that it does not know it does nothing
 CREATE TABLE connections.other (n int);
-CREATE TRIGGER bridge BEFORE INSERT ON connections.other FOR EACH ROW EXECUTE FUNCTION connections_redesign.bridge('a', 'b', 'c');
+CREATE TRIGGER bridge BEFORE INSERT ON connections.other FOR EACH ROW EXECUTE FUNCTION connections_redesign.sync_to_new('a', 'b', 'c');
 INSERT INTO connections.other VALUES (1) RETURNING n;
 -- its name is taken: by another trigger
-CREATE TRIGGER "~connections_redesign_bridge" BEFORE INSERT ON connections.connections FOR EACH ROW EXECUTE FUNCTION connections.touch_updated_at();
-SELECT status, found, hint FROM connections_precheck(4) WHERE check_name = 'names';
+CREATE TRIGGER "~connections_redesign_sync_new" BEFORE INSERT ON connections.connections FOR EACH ROW EXECUTE FUNCTION connections.touch_updated_at();
+SELECT status, found, hint FROM connections_precheck(4) WHERE check_name = 'name_conflicts';
 SELECT connections_migrate(2);
 \echo :LAST_ERROR_SQLSTATE
 \set ECHO none

@@ -13,7 +13,7 @@
 \set ECHO all
 SET client_min_messages = warning;
 CREATE TEMP VIEW refusals AS
-SELECT found FROM connections_precheck(4) WHERE check_name IN ('dependents', 'columns', 'primary_key') AND status = 'error' ORDER BY found COLLATE "C";
+SELECT found FROM connections_precheck(4) WHERE check_name IN ('dependent_objects', 'column_types', 'primary_key') AND status = 'error' ORDER BY found COLLATE "C";
 TABLE refusals;
 
 -- views
@@ -140,7 +140,7 @@ ROLLBACK;
 -- name, are warned of: the words tell, the table's and the column's, or the column's alone in a trigger function of the table.
 CREATE TEMP VIEW mentions AS
 SELECT step, status, found FROM generate_series(0, 4) AS step CROSS JOIN LATERAL connections_precheck(step)
-WHERE check_name = 'functions' ORDER BY step, found COLLATE "C";
+WHERE check_name = 'function_bodies' ORDER BY step, found COLLATE "C";
 TABLE mentions;
 BEGIN;
 SET LOCAL check_function_bodies = off;
@@ -182,7 +182,7 @@ ALTER EXTENSION connections_redesign ADD FUNCTION elsewhere.of_extension();
 CREATE FUNCTION pg_temp.not_for_long() RETURNS text LANGUAGE sql AS 'SELECT min(type) FROM connections.connections';
 CREATE FUNCTION elsewhere.parsed() RETURNS text BEGIN ATOMIC SELECT min(provider) FROM connections.connections; END;
 TABLE mentions;
-SELECT expected, hint FROM connections_precheck(4) WHERE check_name = 'functions' LIMIT 1;
+SELECT expected, hint FROM connections_precheck(4) WHERE check_name = 'function_bodies' LIMIT 1;
 TABLE refusals;
 DROP FUNCTION elsewhere.parsed();
 -- a warning stops nothing
@@ -279,7 +279,7 @@ CREATE VIEW connections.joined AS
 SELECT c.id, c.label, a.slug FROM connections.connections c JOIN connections.available_connections a ON a.id = c.available_connection_id;
 CREATE POLICY kind ON connections.available_connections USING (auth_type <> 'basic');
 SELECT step, found FROM generate_series(0, 3) AS step CROSS JOIN LATERAL connections_precheck(step)
-WHERE check_name = 'dependents' AND status = 'error' ORDER BY 1, 2;
+WHERE check_name = 'dependent_objects' AND status = 'error' ORDER BY 1, 2;
 SELECT connections_rollback(2);
 SELECT label IS NOT NULL AS labelled, count(*) FROM connections.joined GROUP BY 1;
 :remember

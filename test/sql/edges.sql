@@ -50,20 +50,20 @@ ROLLBACK;
 -- columns that are missing or of another type are reported, as is a view or an empty materialized view in a table's place
 BEGIN;
 ALTER TABLE connections.connections DROP COLUMN config;
-SELECT count(*) FROM connections_precheck(4) WHERE check_name = 'columns' AND status = 'error';
+SELECT count(*) FROM connections_precheck(4) WHERE check_name = 'column_types' AND status = 'error';
 ROLLBACK;
 BEGIN;
 ALTER TABLE connections.connections ALTER config DROP DEFAULT, ALTER config TYPE text;
-SELECT count(*) FROM connections_precheck(4) WHERE check_name = 'columns' AND status = 'error';
+SELECT count(*) FROM connections_precheck(4) WHERE check_name = 'column_types' AND status = 'error';
 SELECT count(*) > 0 AS verified FROM connections_verify();
 ROLLBACK;
 BEGIN;
 ALTER TABLE connections.available_connections DROP COLUMN id;
-SELECT count(*) FROM connections_precheck(4) WHERE check_name = 'columns' AND status = 'error';
+SELECT count(*) FROM connections_precheck(4) WHERE check_name = 'column_types' AND status = 'error';
 -- without the privilege REFERENCES on the table, that on the column would count
 CREATE ROLE regress_crd_poor;
 ALTER TABLE connections.connections OWNER TO regress_crd_poor;
-SELECT count(*) FROM connections_precheck(4) WHERE check_name = 'columns' AND status = 'error';
+SELECT count(*) FROM connections_precheck(4) WHERE check_name = 'column_types' AND status = 'error';
 ROLLBACK;
 BEGIN;
 ALTER TABLE connections.available_connections RENAME TO entries;
@@ -266,7 +266,7 @@ CREATE INDEX of_entry ON connections.connections (available_connection_id, label
 SAVEPOINT one;
 SELECT connections_rollback(1);
 ROLLBACK TO one;
-SELECT status, found, expected, hint FROM connections_precheck(1) WHERE check_name = 'dependents' AND status = 'error';
+SELECT status, found, expected, hint FROM connections_precheck(1) WHERE check_name = 'dependent_objects' AND status = 'error';
 SELECT connections_rollback(3);
 DROP INDEX connections.of_entry;
 :differences
@@ -276,7 +276,7 @@ SELECT connections_rollback(1);
 SAVEPOINT one;
 SELECT connections_migrate(4);
 ROLLBACK TO one;
-SELECT found FROM connections_precheck(4) WHERE check_name = 'dependents' AND status = 'error' ORDER BY 1;
+SELECT found FROM connections_precheck(4) WHERE check_name = 'dependent_objects' AND status = 'error' ORDER BY 1;
 SELECT connections_migrate(3);
 :differences
 SELECT connections_migrate(4);
@@ -305,7 +305,7 @@ ROLLBACK;
 -- a view of the row type keeps the table from being rewritten
 BEGIN;
 CREATE VIEW connections.nothing AS SELECT NULL::connections.connections AS row;
-SELECT count(*) > 0 AS refused FROM connections_precheck(4) WHERE check_name = 'dependents' AND status = 'error';
+SELECT count(*) > 0 AS refused FROM connections_precheck(4) WHERE check_name = 'dependent_objects' AND status = 'error';
 ROLLBACK;
 
 -- constraints that are not enforced, from 18 on, come back as that, whatever the rows are; before 18, others take their place here
@@ -323,7 +323,7 @@ INSERT INTO connections.names SELECT DISTINCT provider FROM connections.connecti
 ALTER TABLE connections.connections ADD CONSTRAINT kinds CHECK (:harmless type <> 'oauth2') :not_enforced, ADD CONSTRAINT named CHECK (:harmless name <> '') :not_enforced,
 	ADD CONSTRAINT has_config CHECK (:harmless config = '{}') :not_enforced, ADD CONSTRAINT listed FOREIGN KEY (provider) REFERENCES connections.names :not_enforced :of_name;
 :remember
-CALL connections_migrate_online();
+CALL connections_migrate_online(4);
 SET session_replication_role = replica;
 UPDATE connections.connections SET label = NULL WHERE label = '';
 RESET session_replication_role;
@@ -342,8 +342,8 @@ SELECT connections_rollback(0);
 ALTER TABLE connections.connections ALTER provider DROP NOT NULL, ALTER name DROP NOT NULL,
 	ADD CONSTRAINT nn_provider NOT NULL provider NOT VALID, ADD CONSTRAINT nn_name NOT NULL name NOT VALID;
 ALTER TABLE connections.available_connections ALTER name DROP NOT NULL, ADD CONSTRAINT "NN name" NOT NULL name NOT VALID;
-SELECT count(*) AS refused FROM connections_precheck(4) WHERE check_name = 'columns' AND status = 'error' \gset
-SELECT string_agg(rtrim(hint, '.'), '; ') AS hints FROM connections_precheck(4) WHERE check_name = 'columns' AND status = 'error' \gset
+SELECT count(*) AS refused FROM connections_precheck(4) WHERE check_name = 'column_types' AND status = 'error' \gset
+SELECT string_agg(rtrim(hint, '.'), '; ') AS hints FROM connections_precheck(4) WHERE check_name = 'column_types' AND status = 'error' \gset
 DO $$ BEGIN PERFORM connections_migrate(4); EXCEPTION WHEN object_not_in_prerequisite_state THEN RETURN; END $$;
 SELECT :refused + count(*) AS refused FROM connections_status() WHERE step = 4 AND state = 'pending' \gset
 :hints;
@@ -356,10 +356,10 @@ SELECT count(*) FROM connections.connections WHERE label IS NULL;
 \if :has_not_enforced
 BEGIN;
 ALTER TABLE connections.connections ADD CONSTRAINT nn_provider CHECK (label <> 'x'), ADD CONSTRAINT nn_label NOT NULL label NOT VALID;
-SELECT count(*) AS refused FROM connections_precheck(3) WHERE check_name IN ('columns', 'names') AND status = 'error' \gset
-SELECT rtrim(hint, '.') AS hints FROM connections_precheck(3) WHERE check_name = 'columns' AND status = 'error' \gset
+SELECT count(*) AS refused FROM connections_precheck(3) WHERE check_name IN ('column_types', 'name_conflicts') AND status = 'error' \gset
+SELECT rtrim(hint, '.') AS hints FROM connections_precheck(3) WHERE check_name = 'column_types' AND status = 'error' \gset
 :hints;
-SELECT :refused - count(*) AS refused FROM connections_precheck(3) WHERE check_name = 'columns' AND status = 'error' \gset
+SELECT :refused - count(*) AS refused FROM connections_precheck(3) WHERE check_name = 'column_types' AND status = 'error' \gset
 ROLLBACK;
 \endif
 \echo :refused

@@ -43,11 +43,11 @@ SELECT * FROM connections_precheck(NULL);
 
 -- the isolation level and the mode of the transaction, even where there is nothing to do
 BEGIN ISOLATION LEVEL REPEATABLE READ;
-SELECT connections_migrate();
+SELECT connections_migrate(4);
 ROLLBACK;
 :unchanged
 BEGIN ISOLATION LEVEL SERIALIZABLE;
-SELECT connections_migrate();
+SELECT connections_migrate(4);
 ROLLBACK;
 :unchanged
 BEGIN ISOLATION LEVEL REPEATABLE READ;
@@ -55,7 +55,7 @@ SELECT connections_rollback();
 ROLLBACK;
 :unchanged
 BEGIN READ ONLY;
-SELECT connections_migrate();
+SELECT connections_migrate(4);
 ROLLBACK;
 :unchanged
 BEGIN READ ONLY;
@@ -74,7 +74,7 @@ CREATE CONSTRAINT TRIGGER later AFTER UPDATE ON connections.connections DEFERRAB
 :remember
 BEGIN;
 UPDATE connections.connections SET name = name;
-SELECT connections_migrate();
+SELECT connections_migrate(4);
 ROLLBACK;
 :unchanged
 DROP TRIGGER later ON connections.connections;
@@ -82,7 +82,7 @@ DROP TRIGGER later ON connections.connections;
 BEGIN;
 DECLARE open CURSOR FOR SELECT FROM connections.connections;
 FETCH open;
-SELECT connections_migrate();
+SELECT connections_migrate(4);
 ROLLBACK;
 :unchanged
 

@@ -30,7 +30,7 @@ SELECT attname FROM pg_attribute WHERE attrelid = 'connections.connections'::reg
 -- A new one knows nothing of what was kept: provider and type come from the registry, and it says so.
 CREATE EXTENSION connections_redesign;
 SELECT step, state, mode FROM connections_status();
-SELECT check_name, status, found FROM connections_precheck(0) WHERE check_name = 'rows_on_the_way_back';
+SELECT check_name, status, found FROM connections_precheck(0) WHERE check_name = 'rollback_rows';
 SELECT connections_rollback(3);
 SELECT connections_rollback(0);
 SELECT count(*) FROM (SELECT id, user_id, provider, name, config, created_at, updated_at FROM before
@@ -64,7 +64,7 @@ SELECT "Own ""schema".connections_migrate(3);
 SELECT count(*) > 0 AS planned FROM "Own ""schema".connections_plan(0);
 SELECT "Own ""schema".connections_migrate(4);
 SELECT "Own ""schema".connections_rollback(2);
-SELECT "Own ""schema".connections_migrate();
+SELECT "Own ""schema".connections_migrate(4);
 SELECT action FROM "Own ""schema".connections_seed_catalog();
 SELECT status FROM "Own ""schema".connections_verify() WHERE status <> 'ok';
 SELECT slug FROM "Own ""schema".connections_available();

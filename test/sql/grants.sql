@@ -38,21 +38,21 @@ SELECT has_schema_privilege('regress_crd_nobody', 'connections_redesign', 'CREAT
 SET ROLE regress_crd_nobody;
 SELECT count(*) FROM connections_redesign.history;
 DELETE FROM connections_redesign.history;
-SELECT * FROM connections_redesign.ledger;
-INSERT INTO connections_redesign.kept_ddl (step, seq, statement) VALUES (4, 1, 'DROP TABLE connections.connections');
-SELECT nextval('connections_redesign.run_id');
-SELECT connections_redesign.kept_type('1', '1', '1');
-SELECT connections_redesign.label_was_null('1');
+SELECT * FROM connections_redesign.run_step;
+INSERT INTO connections_redesign.saved_ddl (step, seq, statement) VALUES (4, 1, 'DROP TABLE connections.connections');
+SELECT nextval('connections_redesign.run_id_seq');
+SELECT connections_redesign.saved_type('1', '1', '1');
+SELECT connections_redesign.saved_label_was_null('1');
 RESET ROLE;
 
 -- The tables' owner may ask what was kept, but neither read nor write it.
 SELECT connections_migrate(4);
 SET ROLE regress_crd_owner;
-SELECT connections_redesign.kept_type('1', '1', 'the owner may ask');
-SELECT connections_redesign.label_was_null('1');
-SELECT type FROM connections_redesign.kept_type_exception;
-INSERT INTO connections_redesign.kept_ddl (step, seq, statement) VALUES (4, 99, 'DROP TABLE connections.connections');
-UPDATE connections_redesign.ledger SET applied_by = 'somebody else';
+SELECT connections_redesign.saved_type('1', '1', 'the owner may ask');
+SELECT connections_redesign.saved_label_was_null('1');
+SELECT type FROM connections_redesign.saved_connection_type;
+INSERT INTO connections_redesign.saved_ddl (step, seq, statement) VALUES (4, 99, 'DROP TABLE connections.connections');
+UPDATE connections_redesign.run_step SET applied_by = 'somebody else';
 RESET ROLE;
 
 -- The seed, without being the owner: EXECUTE, and SELECT, INSERT and UPDATE on the catalog, each as far as it is needed
@@ -64,7 +64,7 @@ GRANT SELECT, UPDATE ON connections.available_connections TO regress_crd_admin;
 SET ROLE regress_crd_admin;
 SELECT * FROM connections_seed_catalog();
 SELECT slug, display_name FROM connections_available();
-SELECT connections_migrate();
+SELECT connections_migrate(4);
 RESET ROLE;
 DELETE FROM connections.connections WHERE available_connection_id = (SELECT id FROM connections.available_connections WHERE slug = 'gmail');
 DELETE FROM connections.available_connections WHERE slug = 'gmail';
@@ -85,15 +85,15 @@ RESET ROLE;
 SELECT connections_rollback(0);
 ALTER TABLE connections.available_connections OWNER TO regress_crd_catalog_owner;
 SET ROLE regress_crd_owner;
-SELECT connections_migrate();
+SELECT connections_migrate(4);
 SET ROLE regress_crd_member_of_both;
 \set VERBOSITY sqlstate
-SELECT connections_migrate();
+SELECT connections_migrate(4);
 \set VERBOSITY default
-SELECT connections_migrate();
+SELECT connections_migrate(4);
 \set VERBOSITY terse
 RESET ROLE;
-SELECT connections_migrate();
+SELECT connections_migrate(4);
 SELECT status, found, hint FROM connections_precheck() WHERE check_name = 'foreign_key';
 GRANT REFERENCES (id) ON connections.available_connections TO regress_crd_owner;
 SET ROLE regress_crd_member_of_both;

@@ -56,13 +56,13 @@ SET connections_redesign.lock_timeout = 0;
 SET connections_redesign.no_such_setting = 1;
 
 -- helper functions
-SELECT connections_redesign.capability('{"capability": "a"}'), connections_redesign.capability('{}'), connections_redesign.capability(NULL),
-	connections_redesign.capability_is_null('{"capability": null}'), connections_redesign.capability_is_null('{}');
-SELECT connections_redesign.set_capability('{"capability": 1}', E'a"b\\c\u00fc'), connections_redesign.set_capability('{}', NULL);
-SELECT connections_redesign.set_capability('[]', 'a');
+SELECT connections_redesign.config_capability('{"capability": "a"}'), connections_redesign.config_capability('{}'), connections_redesign.config_capability(NULL),
+	connections_redesign.config_capability_is_null('{"capability": null}'), connections_redesign.config_capability_is_null('{}');
+SELECT connections_redesign.set_config_capability('{"capability": 1}', E'a"b\\c\u00fc'), connections_redesign.set_config_capability('{}', NULL);
+SELECT connections_redesign.set_config_capability('[]', 'a');
 \echo :LAST_ERROR_SQLSTATE
-SELECT connections_redesign.set_capability('"capability"', 'a');
-SELECT connections_redesign.least_keys(n::text) FROM generate_series(1, 20) AS n;
-SELECT connections_redesign.least_keys(key) FROM (VALUES ('b'), (NULL), ('B'), ('ä'), ('b')) AS keys (key);
-SELECT connections_redesign.least_keys(key) FROM (VALUES (NULL::text)) AS keys (key);
-SELECT connections_redesign.least_keys(n::text) FROM generate_series(1, 0) AS n;
+SELECT connections_redesign.set_config_capability('"capability"', 'a');
+SELECT connections_redesign.sample_keys(n::text) FROM generate_series(1, 20) AS n;
+SELECT connections_redesign.sample_keys(key) FROM (VALUES ('b'), (NULL), ('B'), ('ä'), ('b')) AS keys (key);
+SELECT connections_redesign.sample_keys(key) FROM (VALUES (NULL::text)) AS keys (key);
+SELECT connections_redesign.sample_keys(n::text) FROM generate_series(1, 0) AS n;

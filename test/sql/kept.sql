@@ -75,7 +75,7 @@ GRANT UPDATE (provider), REFERENCES (provider) ON connections.connections TO "re
 GRANT SELECT (type) ON connections.connections TO PUBLIC;
 
 :remember
-SELECT found, status FROM connections_precheck(4) WHERE check_name = 'dependents' ORDER BY found COLLATE "C";
+SELECT found, status FROM connections_precheck(4) WHERE check_name = 'dependent_objects' ORDER BY found COLLATE "C";
 -- at once; names that stay are where they were
 SELECT connections_migrate(4);
 SELECT object, definition FROM pg_temp.differences() WHERE sign = '+' AND object NOT LIKE 'row of %';

@@ -12,7 +12,7 @@
 \i :fixtures/shape.sql
 \set ECHO all
 \pset null NULL
-TRUNCATE connections_redesign.ledger;
+TRUNCATE connections_redesign.run_step;
 :remember
 
 -- arguments
@@ -33,22 +33,22 @@ SELECT * FROM connections_plan(NULL, online => true);
 
 -- it commits as it goes, so not in a transaction block, nor in what runs in one
 BEGIN;
-CALL connections_migrate_online();
+CALL connections_migrate_online(4);
 ROLLBACK;
 :unchanged
 BEGIN;
 CALL connections_rollback_online();
 ROLLBACK;
 :unchanged
-CREATE FUNCTION pg_temp.call_online() RETURNS void LANGUAGE plpgsql AS $$ BEGIN CALL connections_migrate_online(); END $$;
+CREATE FUNCTION pg_temp.call_online() RETURNS void LANGUAGE plpgsql AS $$ BEGIN CALL connections_migrate_online(4); END $$;
 SELECT pg_temp.call_online();
 :unchanged
-CREATE FUNCTION pg_temp.call_online_in_sql() RETURNS void LANGUAGE sql AS 'CALL connections_migrate_online()';
+CREATE FUNCTION pg_temp.call_online_in_sql() RETURNS void LANGUAGE sql AS 'CALL connections_migrate_online(4)';
 SELECT pg_temp.call_online_in_sql();
 :unchanged
 DO $$ BEGIN CALL connections_migrate_online(1); EXCEPTION WHEN unique_violation THEN NULL; END $$;
 :unchanged
-SELECT 1 AS one \; CALL connections_migrate_online();
+SELECT 1 AS one \; CALL connections_migrate_online(4);
 :unchanged
 BEGIN;
 DO $$ BEGIN CALL connections_migrate_online(1); END $$;
@@ -57,14 +57,14 @@ ROLLBACK;
 
 -- the mode of the transaction
 SET default_transaction_isolation = 'repeatable read';
-CALL connections_migrate_online();
+CALL connections_migrate_online(4);
 :unchanged
 SET default_transaction_isolation = 'serializable';
 CALL connections_rollback_online();
 :unchanged
 RESET default_transaction_isolation;
 SET default_transaction_read_only = on;
-CALL connections_migrate_online();
+CALL connections_migrate_online(4);
 :unchanged
 CALL connections_rollback_online();
 :unchanged
@@ -85,7 +85,7 @@ ALTER TABLE connections.connections OWNER TO regress_crd_owner;
 ALTER TABLE connections.available_connections OWNER TO regress_crd_owner;
 :remember
 SET ROLE regress_crd_member;
-CALL connections_migrate_online();
+CALL connections_migrate_online(4);
 \echo :LAST_ERROR_SQLSTATE
 CALL connections_rollback_online();
 \echo :LAST_ERROR_SQLSTATE
@@ -98,7 +98,7 @@ SELECT count(*) FROM connections_redesign.history;
 RESET ROLE;
 GRANT EXECUTE ON PROCEDURE connections_migrate_online(integer), connections_rollback_online(integer) TO regress_crd_member, regress_crd_other;
 SET ROLE regress_crd_other;
-CALL connections_migrate_online();
+CALL connections_migrate_online(4);
 \echo :LAST_ERROR_SQLSTATE
 CALL connections_rollback_online();
 \echo :LAST_ERROR_SQLSTATE
@@ -107,9 +107,9 @@ SELECT * FROM connections_plan(4, online => true);
 RESET ROLE;
 -- the gate is for superusers; lag is seen by those who may see it
 SET ROLE regress_crd_member;
-SET connections_redesign.gate = 'catalog';
+SET connections_redesign.debug_waitpoint = 'available_connections';
 SET connections_redesign.max_replication_lag = '1s';
-CALL connections_migrate_online();
+CALL connections_migrate_online(4);
 \echo :LAST_ERROR_SQLSTATE
 RESET connections_redesign.max_replication_lag;
 RESET ROLE;
@@ -136,7 +136,7 @@ FROM generate_series(0, 4) target LEFT JOIN LATERAL connections_plan(target, onl
 
 -- settings
 SELECT name, setting, unit, context, vartype, min_val, max_val FROM pg_settings WHERE name LIKE 'connections\_redesign.%' ORDER BY 1;
-SHOW connections_redesign.gate;
+SHOW connections_redesign.debug_waitpoint;
 \set VERBOSITY sqlstate
 SET connections_redesign.batch_time = 0;
 SET connections_redesign.progress_interval = 0;
@@ -180,17 +180,17 @@ SELECT check_name, status, found FROM connections_verify() WHERE status <> 'ok' 
 INSERT INTO connections.connections (id, user_id, provider, type, name, config) VALUES
 	(md5('a')::uuid, md5('user')::uuid, 'gopher', 'oauth2', 'a', '{}'), (md5('b')::uuid, md5('user')::uuid, 'google_workspace', 'oauth2', 'b', '{"capability": "Sheets"}');
 SELECT found, hint FROM connections_precheck(4) WHERE check_name = 'mapping' AND status = 'error';
-CALL connections_migrate_online();
+CALL connections_migrate_online(4);
 \echo :LAST_ERROR_SQLSTATE
 SELECT step, state, mode FROM connections_status();
 DELETE FROM connections.connections WHERE name = 'a';
 UPDATE connections.connections SET config = '{"capability": "sheets"}' WHERE name = 'b';
 SELECT a.slug FROM connections.connections c JOIN connections.available_connections a ON a.id = c.available_connection_id WHERE c.name = 'b';
 DELETE FROM connections.connections WHERE name = 'b';
-CALL connections_migrate_online();
+CALL connections_migrate_online(4);
 SELECT step, state, mode, row_count FROM connections_status();
 SELECT count(DISTINCT run_id) AS runs, count(*), array_agg(DISTINCT mode) AS modes FROM connections_redesign.history;
-CALL connections_migrate_online();
+CALL connections_migrate_online(4);
 CALL connections_migrate_online(3);
 SELECT * FROM connections_plan(4, online => true);
 SELECT check_name, status, found FROM connections_verify() WHERE status <> 'ok' AND check_name <> 'display_names';
@@ -206,7 +206,7 @@ CALL connections_rollback_online(0);
 SELECT step, direction, mode, state, row_count, sqlstate FROM connections_redesign.history ORDER BY id;
 
 -- the precheck of a way back that the rows do not allow
-CALL connections_migrate_online();
+CALL connections_migrate_online(4);
 ALTER TABLE connections.connections DISABLE TRIGGER connections_audit;
 UPDATE connections.connections SET config = '["a"]' WHERE id = (SELECT id FROM connections.connections
 	WHERE available_connection_id = '0c0a1e9d-0000-4000-8000-000000000003' ORDER BY id LIMIT 1);
@@ -225,10 +225,10 @@ CALL connections_rollback_online(0);
 ALTER TABLE connections.connections ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY half ON connections.connections USING (id::text < '8');
 :remember
-CALL connections_migrate_online();
+CALL connections_migrate_online(4);
 :unchanged
 SET ROLE regress_crd_member;
-CALL connections_migrate_online();
+CALL connections_migrate_online(4);
 RESET ROLE;
 :unchanged
 \set ECHO none

@@ -195,11 +195,11 @@ $$;
 -- there was no bridge: the new phase of step 3 puts it there; a row that was written meanwhile is not filled
 SELECT DISTINCT step, purpose FROM connections_plan(3, online => true) WHERE statement LIKE 'CREATE TRIGGER%';
 INSERT INTO connections.connections (id, user_id, provider, type, name) VALUES (md5('late')::uuid, md5('user')::uuid, 'smtp', 'basic', 'late');
-CALL connections_migrate_online();
+CALL connections_migrate_online(4);
 \echo :LAST_ERROR_SQLSTATE
 SELECT available_connection_id FROM connections.connections WHERE name = 'late';
 DELETE FROM connections.connections WHERE name = 'late';
-CALL connections_migrate_online();
+CALL connections_migrate_online(4);
 SELECT pg_temp.off_goal();
 SELECT step, state, mode, row_count FROM connections_status();
 CALL connections_rollback_online(0);
@@ -211,7 +211,7 @@ SELECT step, state, mode FROM connections_status();
 \i :fixtures/typeorm/2.up.sql
 \i :fixtures/typeorm/3.up.sql
 \set ECHO all
-CALL connections_migrate_online();
+CALL connections_migrate_online(4);
 SELECT pg_temp.off_goal();
 CALL connections_rollback_online(0);
 SELECT * FROM pg_temp.off_legacy();
@@ -242,10 +242,10 @@ SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace 
 UPDATE connections.connections SET label = NULL WHERE id = (SELECT id FROM connections.connections ORDER BY id LIMIT 1);
 BEGIN;
 SELECT connections_rollback();
-SELECT expression, (SELECT count(*) FROM connections_redesign.kept_type_exception) AS exceptions FROM connections_redesign.kept_key;
+SELECT expression, (SELECT count(*) FROM connections_redesign.saved_connection_type) AS exceptions FROM connections_redesign.saved_key_expression;
 ROLLBACK;
 CALL connections_rollback_online();
-SELECT expression, (SELECT count(*) FROM connections_redesign.kept_type_exception) AS exceptions FROM connections_redesign.kept_key;
+SELECT expression, (SELECT count(*) FROM connections_redesign.saved_connection_type) AS exceptions FROM connections_redesign.saved_key_expression;
 \set ECHO none
 \i :fixtures/typeorm/4.up.sql
 \set ECHO all
@@ -253,7 +253,7 @@ UPDATE connections.connections SET label = NULL WHERE id IN (SELECT id FROM conn
 CREATE TEMP TABLE unnamed AS SELECT id FROM connections.connections WHERE label IS NULL;
 CALL connections_rollback_online();
 UPDATE connections.connections SET name = 'named' WHERE id = (SELECT id FROM unnamed ORDER BY id LIMIT 1);
-CALL connections_migrate_online();
+CALL connections_migrate_online(4);
 SELECT label, count(*), bool_and(id IN (TABLE unnamed)) AS they_were FROM connections.connections
 WHERE label IS NULL OR label = 'named' GROUP BY 1 ORDER BY 1;
 \set ECHO none
@@ -275,7 +275,7 @@ SELECT md5(config)::uuid, md5('user')::uuid, provider, 'oauth2', 'json', config:
 	('smtp', '"\u0000"'),
 	('telegram', '[1.0, {"capability": "\ud800"}]')) AS good (provider, config);
 CREATE TEMP TABLE json_rows AS SELECT id, provider, type, name, config::text, updated_at FROM connections.connections;
-CALL connections_migrate_online();
+CALL connections_migrate_online(4);
 SELECT a.slug, c.config FROM connections.connections c JOIN connections.available_connections a ON a.id = c.available_connection_id
 WHERE c.label = 'json' ORDER BY c.config::text COLLATE "C";
 CREATE TEMP TABLE put (n int, before json);

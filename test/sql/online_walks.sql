@@ -35,9 +35,9 @@ SELECT :pages > 100 AS many;
 CALL connections_migrate_online(2);
 SELECT pg_temp.off_goal();
 SELECT pg_temp.pages() < 1.6 * :pages AS grew_little;
-CALL connections_migrate_online();
+CALL connections_migrate_online(4);
 SELECT pg_temp.off_goal();
-SELECT count(*) FROM connections_redesign.kept_type_exception;
+SELECT count(*) FROM connections_redesign.saved_connection_type;
 SELECT count(*) FROM legacy l WHERE (provider, type) NOT IN (SELECT provider, mode() WITHIN GROUP (ORDER BY type) FROM legacy GROUP BY 1);
 CALL connections_rollback_online(0);
 SELECT pg_temp.off_legacy();
@@ -57,7 +57,7 @@ SELECT pg_temp.pages() AS pages \gset
 CALL connections_migrate_online(2);
 SELECT pg_temp.off_goal();
 SELECT pg_temp.pages() <= 1.2 * :pages AS stayed;
-CALL connections_migrate_online();
+CALL connections_migrate_online(4);
 CALL connections_rollback_online(0);
 SELECT pg_temp.off_legacy();
 
@@ -76,12 +76,12 @@ SELECT pg_relation_size(reltoastrelid) FROM pg_class WHERE oid = 'connections.co
 $$;
 SELECT count(*) > 300 AS enough, min(length(config::text)) > 10000 AS big, pg_temp.toast_size() > 3000000 AS out_of_line FROM connections.connections;
 SELECT pg_temp.toast_size() AS toast \gset
-CALL connections_migrate_online();
+CALL connections_migrate_online(4);
 SELECT pg_temp.off_goal();
 SELECT pg_temp.toast_size() = :toast AS not_written;
 CALL connections_rollback_online(3);
 SELECT pg_temp.toast_size() = :toast AS not_written;
-CALL connections_migrate_online();
+CALL connections_migrate_online(4);
 ALTER TABLE connections.connections DISABLE TRIGGER connections_audit;
 UPDATE connections.connections SET config = config - 'capability' WHERE id::text < '02';
 ALTER TABLE connections.connections ENABLE TRIGGER connections_audit;
@@ -99,7 +99,7 @@ VACUUM FULL connections.connections;
 TRUNCATE legacy;
 INSERT INTO legacy SELECT id, user_id, provider, type, name, config, created_at, updated_at FROM connections.connections;
 SELECT pg_temp.pages() >= count(*) AS a_row_a_page FROM connections.connections;
-CALL connections_migrate_online();
+CALL connections_migrate_online(4);
 SELECT pg_temp.off_goal();
 CALL connections_rollback_online(0);
 SELECT pg_temp.off_legacy();
@@ -107,11 +107,11 @@ SELECT pg_temp.off_legacy();
 -- empty, and emptied: pages without rows
 DELETE FROM connections.connections;
 TRUNCATE legacy;
-CALL connections_migrate_online();
+CALL connections_migrate_online(4);
 SELECT pg_temp.off_goal();
 CALL connections_rollback_online(0);
 TRUNCATE connections.connections;
-CALL connections_migrate_online();
+CALL connections_migrate_online(4);
 CALL connections_rollback_online(0);
 SELECT pg_temp.off_legacy();
 SELECT step, state FROM connections_status();
@@ -119,7 +119,7 @@ SELECT step, state FROM connections_status();
 -- only rows that map to nothing: refused before anything is done
 INSERT INTO connections.connections (id, user_id, provider, type, name) VALUES (md5('a')::uuid, md5('user')::uuid, 'gopher', 'oauth2', 'a');
 :remember
-CALL connections_migrate_online();
+CALL connections_migrate_online(4);
 :unchanged
 DELETE FROM connections.connections;
 -- at version 2 they are written, and not filled; step 3 refuses and lists them, and the next call goes on
@@ -128,12 +128,12 @@ INSERT INTO connections.connections (id, user_id, provider, type, name, config) 
 	(md5('a')::uuid, md5('user')::uuid, 'gopher', 'oauth2', 'a', '{}'), (md5('b')::uuid, md5('user')::uuid, 'google_workspace', 'oauth2', 'b', '{"capability": null}'),
 	(md5('c')::uuid, md5('user')::uuid, 'google_workspace', 'oauth2', 'c', '{}'), (md5('d')::uuid, md5('user')::uuid, 'Gmail', 'oauth2', 'd', '{}');
 :remember
-CALL connections_migrate_online();
+CALL connections_migrate_online(4);
 :unchanged
 SELECT step, state FROM connections_status();
 UPDATE connections.connections SET provider = 'gmail' WHERE name IN ('a', 'd');
 UPDATE connections.connections SET config = '{"capability": "calendar"}' WHERE name IN ('b', 'c');
-CALL connections_migrate_online();
+CALL connections_migrate_online(4);
 SELECT c.label, a.slug FROM connections.connections c JOIN connections.available_connections a ON a.id = c.available_connection_id ORDER BY 1;
 \set ECHO none
 \i :fixtures/drop.sql

@@ -175,7 +175,7 @@ SELECT tableoid::regclass, provider, type, name FROM connections.connections WHE
 SELECT connections_migrate(2);
 SELECT indexrelid::regclass FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY (indkey)
 WHERE indrelid::regclass::text LIKE 'connections.%' AND attname = 'available_connection_id';
-SELECT statement FROM connections_redesign.kept_ddl WHERE step IN (2, 3) AND statement IS NOT NULL;
+SELECT statement FROM connections_redesign.saved_ddl WHERE step IN (2, 3) AND statement IS NOT NULL;
 
 -- and one goes, with what it had of its own: that need not come back
 \set app 'DROP TABLE connections.late;'
@@ -205,7 +205,7 @@ ALTER TABLE connections.part ADD CONSTRAINT ck_own CHECK (type <> 'x');
 SELECT connections_migrate(4);
 ALTER TABLE connections.part RENAME TO "Default";
 CREATE TEMP VIEW lost AS
-SELECT status, found, expected, hint FROM connections_precheck(3) WHERE check_name = 'dependents' ORDER BY found COLLATE "C";
+SELECT status, found, expected, hint FROM connections_precheck(3) WHERE check_name = 'dependent_objects' ORDER BY found COLLATE "C";
 TABLE lost;
 BEGIN;
 SELECT connections_rollback(3);

@@ -17,7 +17,7 @@ SET client_min_messages = warning;
 \pset format unaligned
 SELECT step, seq, lock_mode, pg_temp.as_before_18(statement) AS statement, purpose FROM connections_plan();
 BEGIN;
-SELECT connections_migrate();
+SELECT connections_migrate(4);
 SELECT step, seq, lock_mode, pg_temp.as_before_18(statement) AS statement, purpose FROM connections_plan(0);
 ROLLBACK;
 \pset format aligned
@@ -48,8 +48,8 @@ ROLLBACK;
 -- by hand: the statements as printed.  A query among them says what is kept of single rows, an UPDATE runs as replication would
 CREATE FUNCTION pg_temp.by_hand(target integer) RETURNS SETOF text LANGUAGE sql AS $$
 SELECT CASE
-	WHEN statement LIKE 'SELECT %type%' THEN 'INSERT INTO connections_redesign.kept_type_exception ' || statement
-	WHEN statement LIKE 'SELECT %label%' THEN 'INSERT INTO connections_redesign.kept_null_label ' || statement
+	WHEN statement LIKE 'SELECT %type%' THEN 'INSERT INTO connections_redesign.saved_connection_type ' || statement
+	WHEN statement LIKE 'SELECT %label%' THEN 'INSERT INTO connections_redesign.saved_null_label ' || statement
 	WHEN statement LIKE 'UPDATE %' THEN 'SET LOCAL session_replication_role = replica; ' || statement || '; SET LOCAL session_replication_role = origin'
 	ELSE statement END
 FROM connections_plan(target) ORDER BY seq
@@ -58,11 +58,11 @@ CREATE FUNCTION pg_temp.all_there_is() RETURNS text LANGUAGE sql AS $$
 SELECT md5(string_agg(line, E'\n' ORDER BY line COLLATE "C")) FROM (
 	SELECT s::text AS line FROM pg_temp.shape() s
 	UNION ALL SELECT r::text FROM pg_temp.rows() r
-	UNION ALL SELECT 'ddl ' || k::text FROM connections_redesign.kept_ddl k
-	UNION ALL SELECT 'entry ' || k::text FROM connections_redesign.kept_catalog k
-	UNION ALL SELECT 'type ' || k::text FROM connections_redesign.kept_type_dictionary k
-	UNION ALL SELECT 'other type ' || k::text FROM connections_redesign.kept_type_exception k
-	UNION ALL SELECT 'label ' || k::text FROM connections_redesign.kept_null_label k) AS lines
+	UNION ALL SELECT 'ddl ' || k::text FROM connections_redesign.saved_ddl k
+	UNION ALL SELECT 'entry ' || k::text FROM connections_redesign.saved_entry k
+	UNION ALL SELECT 'type ' || k::text FROM connections_redesign.saved_entry_type k
+	UNION ALL SELECT 'other type ' || k::text FROM connections_redesign.saved_connection_type k
+	UNION ALL SELECT 'label ' || k::text FROM connections_redesign.saved_null_label k) AS lines
 $$;
 -- what the new application writes meanwhile, without a time that would differ
 ALTER TABLE connections.connections DISABLE TRIGGER connections_audit;

@@ -13,13 +13,13 @@
 \set ECHO all
 SET client_min_messages = warning;
 CREATE FUNCTION pg_temp.report(step integer) RETURNS TABLE (check_name text, status text, found text, expected text, hint text) LANGUAGE sql AS $$
-SELECT * FROM connections_precheck(step) WHERE check_name NOT IN ('ownership', 'locks', 'snapshots', 'disk_space')
+SELECT * FROM connections_precheck(step) WHERE check_name NOT IN ('ownership', 'locks', 'old_snapshots', 'disk_space')
 $$;
 \pset format unaligned
 \pset footer off
 
 -- good data
-SELECT * FROM connections_precheck() WHERE check_name NOT IN ('ownership', 'locks', 'snapshots', 'disk_space');
+SELECT * FROM connections_precheck() WHERE check_name NOT IN ('ownership', 'locks', 'old_snapshots', 'disk_space');
 SELECT * FROM pg_temp.report(1);
 SELECT * FROM pg_temp.report(0);
 SELECT connections_migrate(1);
@@ -42,7 +42,7 @@ SELECT DISTINCT (SELECT string_agg(check_name, ' ' ORDER BY n)
 		GROUP BY check_name) AS checks) AS checks
 FROM generate_series(1, 4) AS step;
 SELECT check_name, bool_and(status IN ('ok', 'warning')) FROM connections_precheck(4)
-WHERE check_name IN ('ownership', 'locks', 'snapshots', 'disk_space') GROUP BY 1 ORDER BY 1;
+WHERE check_name IN ('ownership', 'locks', 'old_snapshots', 'disk_space') GROUP BY 1 ORDER BY 1;
 BEGIN ISOLATION LEVEL REPEATABLE READ;
 SELECT status, found, hint FROM connections_precheck() WHERE check_name = 'isolation';
 ROLLBACK;
@@ -54,7 +54,7 @@ $$;
 \set refused ':remember SELECT * FROM pg_temp.bad(:''check''); SAVEPOINT refused; SELECT connections_migrate(4); ROLLBACK TO refused; :unchanged'
 
 -- the catalog: four entries, six, one in other letters, without a name, twice
-\set check catalog
+\set check available_connections
 BEGIN;
 DELETE FROM connections.available_connections WHERE name = 'smtp';
 :refused

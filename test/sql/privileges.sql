@@ -23,7 +23,7 @@ ALTER TABLE connections.available_connections OWNER TO regress_crd_owner;
 
 -- not without EXECUTE, not even the owner
 SET ROLE regress_crd_member;
-SELECT connections_migrate();
+SELECT connections_migrate(4);
 \echo :LAST_ERROR_SQLSTATE
 SELECT connections_rollback();
 \echo :LAST_ERROR_SQLSTATE
@@ -35,13 +35,13 @@ GRANT EXECUTE ON FUNCTION connections_migrate(integer), connections_rollback(int
 -- not without the owner's privileges; the reports still report
 :remember
 SET ROLE regress_crd_other;
-SELECT connections_migrate();
+SELECT connections_migrate(4);
 \echo :LAST_ERROR_SQLSTATE
 SELECT connections_rollback();
 \echo :LAST_ERROR_SQLSTATE
 SELECT * FROM connections_plan();
 \echo :LAST_ERROR_SQLSTATE
-SELECT check_name, status, found, expected, hint FROM connections_precheck(4) WHERE check_name IN ('ownership', 'catalog', 'mapping');
+SELECT check_name, status, found, expected, hint FROM connections_precheck(4) WHERE check_name IN ('ownership', 'available_connections', 'mapping');
 SELECT check_name, status, found FROM connections_verify();
 SELECT step, state FROM connections_status();
 SELECT count(*) FROM connections_registry();
@@ -60,28 +60,28 @@ GRANT CREATE ON SCHEMA connections TO regress_crd_other;
 SELECT check_name, found, hint FROM connections_precheck(4) WHERE status = 'error';
 SAVEPOINT refused;
 SET ROLE regress_crd_member;
-SELECT connections_migrate();
+SELECT connections_migrate(4);
 ROLLBACK TO refused;
-SELECT connections_migrate();
+SELECT connections_migrate(4);
 ROLLBACK;
 
 -- the owner's member can; what it does is done as the owner, and recorded as the session's user
 SET ROLE regress_crd_member;
-SELECT connections_migrate();
+SELECT connections_migrate(4);
 SELECT step, state, mode, row_count, applied_at IS NOT NULL AS dated, applied_by = session_user AS by_session_user FROM connections_status();
 SELECT step, direction, state, mode FROM connections_redesign.history
 WHERE run_id = (SELECT max(run_id) FROM connections_redesign.history) ORDER BY id;
 -- what is kept of the tables is for nobody to read or write, nor is the ledger to be written
-SELECT count(*) FROM connections_redesign.kept_ddl;
-SELECT count(*) FROM connections_redesign.kept_type_exception;
-DELETE FROM connections_redesign.ledger;
+SELECT count(*) FROM connections_redesign.saved_ddl;
+SELECT count(*) FROM connections_redesign.saved_connection_type;
+DELETE FROM connections_redesign.run_step;
 DELETE FROM connections_redesign.history;
-SELECT nextval('connections_redesign.run_id');
-SELECT connections_redesign.kept_type('key', 'id', 'nothing kept');
+SELECT nextval('connections_redesign.run_id_seq');
+SELECT connections_redesign.saved_type('key', 'id', 'nothing kept');
 RESET ROLE;
 SET ROLE regress_crd_other;
-SELECT connections_redesign.kept_type('key', 'id', 'nothing kept');
-SELECT connections_redesign.label_was_null('key');
+SELECT connections_redesign.saved_type('key', 'id', 'nothing kept');
+SELECT connections_redesign.saved_label_was_null('key');
 RESET ROLE;
 SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid IN ('connections.connections'::regclass, 'connections.connections_available_connection_id_idx'::regclass);
 
@@ -97,7 +97,7 @@ GRANT SELECT, INSERT, UPDATE ON connections.available_connections TO regress_crd
 SET ROLE regress_crd_admin;
 SELECT * FROM connections_seed_catalog();
 SELECT * FROM connections_available();
-SELECT connections_migrate();
+SELECT connections_migrate(4);
 RESET ROLE;
 
 -- under the policies of the catalog

@@ -71,7 +71,7 @@ INSERT INTO connections.connections VALUES ('10''"', '\', '''; DROP TABLE public
 	('11', '%s', 'google_workspace', 't', 'n', '{"capability": "\" %s %n '' \\"}');
 SELECT found, hint FROM connections_precheck() WHERE check_name = 'mapping' AND status = 'error';
 \set VERBOSITY default
-SELECT connections_migrate();
+SELECT connections_migrate(4);
 \set VERBOSITY terse
 ROLLBACK;
 

@@ -13,7 +13,7 @@
 \i :fixtures/shape.sql
 \set ECHO all
 CREATE TEMP VIEW refusals AS
-SELECT found, expected, hint FROM connections_precheck(3) WHERE check_name = 'constraints_on_the_way_back' AND status <> 'ok' ORDER BY found COLLATE "C";
+SELECT found, expected, hint FROM connections_precheck(3) WHERE check_name = 'rollback_constraints' AND status <> 'ok' ORDER BY found COLLATE "C";
 
 -- UNIQUE over columns of which two were dropped: two NULL labels of one user
 BEGIN;
@@ -200,7 +200,7 @@ SELECT connections_rollback(3);
 SELECT count(*) FROM connections.connections WHERE type = 'imap';
 -- labels that were NULL are known by it, too, but to lose that is no reason to refuse
 ALTER TABLE connections.connections DROP CONSTRAINT connections_pkey, ADD CONSTRAINT other PRIMARY KEY (user_id, id);
-SELECT status, found, expected, hint FROM connections_precheck(4) WHERE check_name = 'dependents' AND found LIKE 'primary key%';
+SELECT status, found, expected, hint FROM connections_precheck(4) WHERE check_name = 'dependent_objects' AND found LIKE 'primary key%';
 SELECT connections_migrate(4);
 SELECT count(*) FROM connections.connections WHERE label IS NULL;
 ROLLBACK;
@@ -230,7 +230,7 @@ SELECT slug, display_name, auth_type FROM connections.available_connections ORDE
 -- names that what comes back has, and something else has by now: an index and a constraint of other columns, one that was left INVALID,
 -- objects of other kinds.  Both modes refuse, and leave them alone.
 CREATE TEMP VIEW taken AS
-SELECT status, found, expected, hint FROM connections_precheck(3) WHERE check_name = 'names' ORDER BY found COLLATE "C";
+SELECT status, found, expected, hint FROM connections_precheck(3) WHERE check_name = 'name_conflicts' ORDER BY found COLLATE "C";
 ALTER TABLE connections.connections ADD CONSTRAINT uq_old UNIQUE (id, provider), ADD CONSTRAINT "Known" CHECK (type <> 'x'),
 	ADD CONSTRAINT apart EXCLUDE USING btree (id WITH =, type WITH =);
 CREATE INDEX lookup ON connections.connections (provider, user_id);
@@ -296,7 +296,7 @@ CREATE TABLE connections.names (name varchar(255) PRIMARY KEY);
 INSERT INTO connections.names SELECT DISTINCT name FROM connections.connections;
 ALTER TABLE connections.connections ADD CONSTRAINT listed FOREIGN KEY (name) REFERENCES connections.names;
 SELECT connections_migrate(4);
-SELECT status, found FROM connections_precheck(3) WHERE check_name = 'constraints_on_the_way_back' ORDER BY found COLLATE "C";
+SELECT status, found FROM connections_precheck(3) WHERE check_name = 'rollback_constraints' ORDER BY found COLLATE "C";
 TABLE refusals;
 :remember
 CALL connections_rollback_online(3);
@@ -309,7 +309,7 @@ CALL connections_rollback_online(0);
 CREATE DOMAIN connections.named AS varchar(255) CHECK (VALUE <> '');
 ALTER TABLE connections.connections ALTER name TYPE connections.named;
 SELECT connections_migrate(4);
-SELECT status, found, expected, hint FROM connections_precheck(3) WHERE check_name = 'rows_on_the_way_back';
+SELECT status, found, expected, hint FROM connections_precheck(3) WHERE check_name = 'rollback_rows';
 :remember
 CALL connections_rollback_online(3);
 :unchanged

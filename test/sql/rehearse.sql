@@ -18,8 +18,8 @@ CREATE FUNCTION pg_temp.kept() RETURNS TABLE (object text, found text) LANGUAGE 
 DECLARE
 	relation text;
 BEGIN
-	FOREACH relation IN ARRAY ARRAY['ledger', 'online_run', 'paused', 'kept_ddl', 'kept_catalog', 'kept_type_dictionary',
-		'kept_type_exception', 'kept_null_label', 'kept_key'] LOOP
+	FOREACH relation IN ARRAY ARRAY['ledger', 'online_run', 'paused', 'saved_ddl', 'saved_entry', 'saved_entry_type',
+		'saved_connection_type', 'saved_null_label', 'saved_key_expression'] LOOP
 		RETURN QUERY EXECUTE format('SELECT %1$L, concat(ctid, xmin, t) FROM connections_redesign.%1$I t', relation);
 	END LOOP;
 	RETURN QUERY SELECT c.oid::regclass::text, concat(c.oid, ' ', c.relfilenode) FROM pg_class c WHERE relnamespace = 'connections'::regnamespace;
@@ -53,7 +53,7 @@ SELECT count(*) FROM connections_redesign.history;
 -- the time is that of the call, and the WAL what this session wrote: rows that are written anew are logged, unless the server need not
 SELECT clock_timestamp() AS began, pg_current_wal_insert_lsn() AS lsn \gset
 TRUNCATE rehearsed;
-INSERT INTO rehearsed SELECT * FROM connections_rehearse();
+INSERT INTO rehearsed SELECT * FROM connections_rehearse(4);
 SELECT sum(duration) < clock_timestamp() - :'began' AS in_time, sum(wal_bytes) <= pg_current_wal_insert_lsn() - :'lsn' AS in_the_log FROM rehearsed;
 SELECT wal_bytes > pg_relation_size('connections.connections') / 2 OR current_setting('wal_level') = 'minimal' AS logged FROM rehearsed WHERE step = 2;
 
@@ -71,18 +71,18 @@ BEGIN;
 UPDATE connections.available_connections SET icon = 'new.svg' WHERE name = 'gmail';
 SELECT connections_migrate(1);
 :remember_all
-SELECT count(*) FROM connections_rehearse();
+SELECT count(*) FROM connections_rehearse(4);
 :nothing_left
 SELECT connections_migrate(2);
 :remember_all
-SELECT step, row_count FROM connections_rehearse();
+SELECT step, row_count FROM connections_rehearse(4);
 SELECT count(*) FROM connections_rehearse(3) a JOIN connections_rehearse(4) b USING (step, row_count);
 :nothing_left
 ROLLBACK;
 
 -- no lock stays in the transaction, but that the extension's own sequences were used
 BEGIN;
-SELECT count(*) FROM connections_rehearse();
+SELECT count(*) FROM connections_rehearse(4);
 SELECT locktype, mode, relation::regclass FROM pg_locks WHERE pid = pg_backend_pid() AND mode <> 'AccessShareLock' ORDER BY 1, relation::regclass::text;
 SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND relation IN (SELECT oid FROM pg_class WHERE relnamespace = 'connections'::regnamespace);
 COMMIT;
@@ -91,7 +91,7 @@ COMMIT;
 -- a plan that was made before goes on
 PREPARE reading AS SELECT provider, count(*) FROM connections.connections WHERE user_id IS NOT NULL GROUP BY 1 ORDER BY 1;
 EXECUTE reading;
-SELECT count(*) FROM connections_rehearse();
+SELECT count(*) FROM connections_rehearse(4);
 EXECUTE reading;
 SET enable_seqscan = off;
 SELECT count(*) FROM connections.connections WHERE provider = 'smtp' AND type = 'basic';
@@ -105,15 +105,15 @@ SELECT connections_rehearse(-1);
 SELECT connections_rehearse(NULL);
 \echo :LAST_ERROR_SQLSTATE
 BEGIN ISOLATION LEVEL REPEATABLE READ;
-SELECT connections_rehearse();
+SELECT connections_rehearse(4);
 ROLLBACK;
 \echo :LAST_ERROR_SQLSTATE
 BEGIN ISOLATION LEVEL SERIALIZABLE;
-SELECT connections_rehearse();
+SELECT connections_rehearse(4);
 ROLLBACK;
 \echo :LAST_ERROR_SQLSTATE
 BEGIN READ ONLY;
-SELECT connections_rehearse();
+SELECT connections_rehearse(4);
 ROLLBACK;
 \echo :LAST_ERROR_SQLSTATE
 :nothing_left
@@ -151,7 +151,7 @@ UPDATE connections.connections SET name = name WHERE type = 'basic';
 :remember_all
 :as_migrate
 :nothing_left
-SELECT connections_rehearse();
+SELECT connections_rehearse(4);
 ROLLBACK;
 \echo :LAST_ERROR_SQLSTATE
 BEGIN;
@@ -191,7 +191,7 @@ SELECT step, state FROM connections_status();
 CREATE CONSTRAINT TRIGGER later AFTER INSERT OR UPDATE ON connections.connections DEFERRABLE INITIALLY DEFERRED
 	FOR EACH ROW EXECUTE FUNCTION connections.touch_updated_at();
 BEGIN;
-SELECT step, row_count FROM connections_rehearse();
+SELECT step, row_count FROM connections_rehearse(4);
 SELECT connections_migrate(4);
 -- the real run has the rows of the rehearsal
 SELECT step, s.row_count, s.row_count = r.row_count AS same FROM connections_status() s LEFT JOIN rehearsed r USING (step);
@@ -229,7 +229,7 @@ SELECT connections_migrate(4);
 SELECT step, direction, mode, state, row_count FROM connections_redesign.history WHERE run_id = (SELECT max(run_id) FROM connections_redesign.history);
 
 -- at the target or beyond
-SELECT * FROM connections_rehearse();
+SELECT * FROM connections_rehearse(4);
 SELECT * FROM connections_rehearse(2);
 
 -- from each version; what was kept for the way forward is there afterwards
@@ -267,16 +267,16 @@ ALTER TABLE connections.available_connections OWNER TO regress_crd_owner;
 ALTER TABLE connections.connections ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY only_new ON connections.connections USING (created_at > now());
 SET ROLE regress_crd_member;
-SELECT connections_rehearse();
+SELECT connections_rehearse(4);
 \echo :LAST_ERROR_SQLSTATE
 RESET ROLE;
 GRANT EXECUTE ON FUNCTION connections_rehearse TO regress_crd_member, regress_crd_stranger;
 :remember_all
 SET ROLE regress_crd_stranger;
-SELECT connections_rehearse();
+SELECT connections_rehearse(4);
 \echo :LAST_ERROR_SQLSTATE
 SET ROLE regress_crd_member;
-SELECT step, row_count FROM connections_rehearse();
+SELECT step, row_count FROM connections_rehearse(4);
 SELECT current_user, current_setting('row_security') AS row_security, current_setting('search_path') AS search_path;
 RESET ROLE;
 :nothing_left
@@ -287,5 +287,5 @@ DROP OWNED BY regress_crd_member, regress_crd_stranger;
 DROP ROLE regress_crd_owner, regress_crd_member, regress_crd_stranger;
 \set ECHO all
 -- without tables
-SELECT connections_rehearse();
+SELECT connections_rehearse(4);
 \echo :LAST_ERROR_SQLSTATE

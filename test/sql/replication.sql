@@ -87,7 +87,7 @@ DELETE FROM pg_seclabel WHERE provider = 'a "provider"';
 \set ECHO all
 SET client_min_messages = error;
 CREATE FUNCTION pg_temp.identities(step integer) RETURNS TABLE (status text, found text, expected text, hint text) LANGUAGE sql AS $$
-SELECT status, found, expected, hint FROM connections_precheck(step) WHERE check_name = 'dependents' AND found LIKE '%identity%' ORDER BY found COLLATE "C"
+SELECT status, found, expected, hint FROM connections_precheck(step) WHERE check_name = 'dependent_objects' AND found LIKE '%identity%' ORDER BY found COLLATE "C"
 $$;
 CREATE UNIQUE INDEX "By Provider" ON connections.connections (id, provider);
 ALTER TABLE connections.connections REPLICA IDENTITY USING INDEX "By Provider";

@@ -66,7 +66,7 @@ SELECT count(*) FROM touched;
 CREATE TEMP TABLE version_4 AS TABLE connections.connections;
 
 SELECT check_name, status, found, expected, hint FROM connections_precheck(3)
-WHERE check_name IN ('catalog', 'rows_on_the_way_back', 'constraints_on_the_way_back');
+WHERE check_name IN ('available_connections', 'rollback_rows', 'rollback_constraints');
 SELECT connections_rollback(3);
 
 -- rows that the new application left alone are what they were, to the last byte
@@ -75,7 +75,7 @@ WHERE id NOT IN (SELECT id FROM touched) AND (l.*)::text = ROW(c.id, c.user_id, 
 SELECT count(*) FROM connections.connections WHERE id NOT IN (SELECT id FROM touched);
 -- the others: the entry that they point to, and the legacy values for it
 SELECT CASE WHEN l.id IS NULL THEN 'new' ELSE 'old' END AS row, p.slug AS was, a.slug, c.provider, c.type, l.type AS old_type, c.name = '' AS no_name,
-	c.config ->> 'capability' AS capability, v.label IS NULL AS null_label, c.config - 'capability' = v.config - 'capability' AS rest_is_same,
+	c.config ->> 'capability' AS capability, v.label IS NULL AS has_null_label, c.config - 'capability' = v.config - 'capability' AS rest_is_same,
 	c.updated_at = v.updated_at AS not_moved
 FROM touched t
 JOIN connections.connections c ON c.id = t.id
@@ -102,7 +102,7 @@ SELECT connections_rollback(0);
 SELECT a.name, count(c.id) FROM connections.available_connections a
 LEFT JOIN connections.connections c ON a.name = CASE c.provider WHEN 'google_workspace' THEN c.config ->> 'capability' ELSE c.provider END
 GROUP BY 1 ORDER BY 1;
-SELECT status, found FROM connections_precheck(4) WHERE check_name IN ('catalog', 'mapping');
+SELECT status, found FROM connections_precheck(4) WHERE check_name IN ('available_connections', 'mapping');
 SELECT connections_migrate(3);
 SELECT * FROM pg_temp.astray();
 SELECT connections_migrate(4);

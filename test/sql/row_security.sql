@@ -32,7 +32,7 @@ ALTER TABLE connections.available_connections ENABLE ROW LEVEL SECURITY;
 
 -- The owner is not bound, and the caller's row_security does not matter.
 SET ROLE regress_crd_owner;
-SELECT check_name, status, found FROM connections_precheck() WHERE check_name IN ('row_level_security', 'catalog', 'mapping');
+SELECT check_name, status, found FROM connections_precheck() WHERE check_name IN ('row_level_security', 'available_connections', 'mapping');
 SELECT connections_migrate(4);
 SELECT connections_rollback(0);
 SET row_security = off;
@@ -48,13 +48,13 @@ ALTER TABLE connections.connections FORCE ROW LEVEL SECURITY;
 ALTER TABLE connections.available_connections FORCE ROW LEVEL SECURITY;
 SET ROLE regress_crd_owner;
 SELECT count(*) < 20 AS owner_is_bound FROM connections.connections;
-SELECT check_name, status, found, hint FROM connections_precheck() WHERE check_name IN ('row_level_security', 'catalog', 'mapping');
+SELECT check_name, status, found, hint FROM connections_precheck() WHERE check_name IN ('row_level_security', 'available_connections', 'mapping');
 SELECT connections_migrate(1);
 RESET ROLE;
 SELECT * FROM pg_temp.security;
 SET ROLE regress_crd_owner;
 SELECT connections_migrate(4);
-SELECT check_name, status, found FROM connections_verify() WHERE check_name IN ('version', 'catalog', 'mapping', 'display_names');
+SELECT check_name, status, found FROM connections_verify() WHERE check_name IN ('version', 'available_connections', 'mapping', 'display_names');
 RESET ROLE;
 SELECT * FROM pg_temp.security;
 SELECT count(*), count(available_connection_id) FROM connections.connections;
@@ -74,7 +74,7 @@ INSERT INTO connections.connections (id, user_id, provider, type, name)
 VALUES ('ffffffff-0000-4000-8000-000000000000', 'ffffffff-0000-4000-8000-000000000000', 'hidden', 't', 'n');
 SET ROLE regress_crd_owner;
 \set VERBOSITY default
-SELECT connections_migrate();
+SELECT connections_migrate(4);
 \set VERBOSITY terse
 RESET ROLE;
 SELECT * FROM pg_temp.security;

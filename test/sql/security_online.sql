@@ -158,8 +158,8 @@ CREATE FUNCTION connections.call_all() RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
 	statement text;
 BEGIN
-	FOREACH statement IN ARRAY ARRAY['SELECT public.connections_migrate()', 'SELECT public.connections_rollback(0)', 'SELECT public.connections_rollback()',
-			'CALL public.connections_migrate_online()', 'CALL public.connections_rollback_online(0)', 'SELECT * FROM public.connections_rehearse()',
+	FOREACH statement IN ARRAY ARRAY['SELECT public.connections_migrate(4)', 'SELECT public.connections_rollback(0)', 'SELECT public.connections_rollback()',
+			'CALL public.connections_migrate_online(4)', 'CALL public.connections_rollback_online(0)', 'SELECT * FROM public.connections_rehearse(4)',
 			'SELECT public.connections_pause()', 'SELECT public.connections_resume()',
 			'SELECT count(*) FROM public.connections_precheck(0)', 'SELECT count(*) FROM public.connections_verify()'] LOOP
 		BEGIN

@@ -70,10 +70,10 @@ SELECT slug, display_name, cover FROM connections_available() WHERE slug = 'gmai
 SELECT connections_migrate(4);
 DELETE FROM connections.connections;
 DELETE FROM connections.available_connections WHERE slug IN ('telegram', 'gmail');
-SELECT status, found, hint FROM connections_verify() WHERE check_name = 'catalog';
+SELECT status, found, hint FROM connections_verify() WHERE check_name = 'available_connections';
 SELECT * FROM connections_seed_catalog('[{"slug": "telegram", "display_name": null, "icon": "own.svg"}]');
 SELECT slug, display_name, auth_type, icon FROM connections_available();
-SELECT status, found FROM connections_verify() WHERE check_name = 'catalog';
+SELECT status, found FROM connections_verify() WHERE check_name = 'available_connections';
 
 -- an id that has no default is not needed for what is there, but for what is not
 ALTER TABLE connections.available_connections ALTER id DROP DEFAULT;

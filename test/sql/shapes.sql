@@ -12,7 +12,7 @@
 SET client_min_messages = warning;
 CREATE FUNCTION pg_temp.report(step integer) RETURNS TABLE (check_name text, status text, found text) LANGUAGE sql AS $$
 SELECT check_name, status, found FROM connections_precheck(step)
-WHERE check_name NOT IN ('locks', 'snapshots', 'disk_space', 'ownership', 'isolation', 'citus') AND found <> 'not checked'
+WHERE check_name NOT IN ('locks', 'old_snapshots', 'disk_space', 'ownership', 'isolation', 'citus') AND found <> 'not checked'
 $$;
 
 -- no tables
@@ -20,7 +20,7 @@ SELECT * FROM pg_temp.report(4);
 SELECT check_name, status FROM connections_precheck(4) WHERE found = 'not checked';
 SELECT step, state, mode FROM connections_status();
 SELECT * FROM connections_verify();
-SELECT connections_migrate();
+SELECT connections_migrate(4);
 \echo :LAST_ERROR_SQLSTATE
 SELECT connections_rollback();
 \echo :LAST_ERROR_SQLSTATE
@@ -40,13 +40,13 @@ SET client_min_messages = warning;
 BEGIN;
 DROP TABLE connections.available_connections;
 SELECT * FROM pg_temp.report(4);
-SELECT connections_migrate();
+SELECT connections_migrate(4);
 ROLLBACK;
 \echo :LAST_ERROR_SQLSTATE
 BEGIN;
 DROP TABLE connections.connections;
 SELECT * FROM pg_temp.report(4);
-SELECT connections_migrate();
+SELECT connections_migrate(4);
 ROLLBACK;
 \echo :LAST_ERROR_SQLSTATE
 
@@ -57,14 +57,14 @@ CREATE VIEW connections.available_connections AS TABLE connections.entries;
 SELECT * FROM pg_temp.report(4) WHERE status = 'error';
 :remember
 SAVEPOINT refused;
-SELECT connections_migrate();
+SELECT connections_migrate(4);
 ROLLBACK TO refused;
 :unchanged
 DROP VIEW connections.available_connections;
 CREATE MATERIALIZED VIEW connections.available_connections AS TABLE connections.entries;
 SELECT * FROM pg_temp.report(4) WHERE check_name = 'table_kinds';
 SAVEPOINT refused;
-SELECT connections_migrate();
+SELECT connections_migrate(4);
 ROLLBACK TO refused;
 DROP MATERIALIZED VIEW connections.available_connections;
 CREATE SEQUENCE connections.available_connections;
@@ -77,14 +77,14 @@ BEGIN;
 ALTER TABLE connections.connections RENAME TO plain;
 CREATE VIEW connections.connections AS TABLE connections.plain;
 SELECT * FROM pg_temp.report(4) WHERE check_name = 'table_kinds';
-SELECT connections_migrate();
+SELECT connections_migrate(4);
 ROLLBACK;
 BEGIN;
 CREATE FOREIGN DATA WRAPPER regress_crd_nothing;
 CREATE SERVER regress_crd_nowhere FOREIGN DATA WRAPPER regress_crd_nothing;
 DROP TABLE connections.available_connections;
 CREATE FOREIGN TABLE connections.available_connections (id uuid, name text) SERVER regress_crd_nowhere;
-SELECT connections_migrate();
+SELECT connections_migrate(4);
 ROLLBACK;
 \echo :LAST_ERROR_SQLSTATE
 BEGIN;
@@ -93,37 +93,37 @@ ALTER TABLE connections.connections INHERIT connections.parent;
 SELECT * FROM pg_temp.report(4) WHERE status = 'error';
 :remember
 SAVEPOINT refused;
-SELECT connections_migrate();
+SELECT connections_migrate(4);
 ROLLBACK TO refused;
 :unchanged
 ROLLBACK;
 BEGIN;
 CREATE TABLE connections.child () INHERITS (connections.available_connections);
 SELECT * FROM pg_temp.report(4) WHERE status = 'error';
-SELECT connections_migrate();
+SELECT connections_migrate(4);
 ROLLBACK;
 BEGIN;
 ALTER TABLE connections.connections RENAME TO plain;
 CREATE TABLE connections.parent (LIKE connections.plain INCLUDING INDEXES) PARTITION BY RANGE (id);
 CREATE TABLE connections.connections PARTITION OF connections.parent DEFAULT;
 SELECT * FROM pg_temp.report(4) WHERE status = 'error';
-SELECT connections_migrate();
+SELECT connections_migrate(4);
 ROLLBACK;
 
 -- between two versions
 \pset format unaligned
 \pset tuples_only
-CREATE FUNCTION pg_temp.misfit() RETURNS SETOF text LANGUAGE sql AS $$
+CREATE FUNCTION pg_temp.mismatch() RETURNS SETOF text LANGUAGE sql AS $$
 SELECT found FROM connections_precheck(4) WHERE check_name = 'version' AND status = 'error'
 $$;
 BEGIN;
 ALTER TABLE connections.available_connections ADD COLUMN slug text;
-SELECT * FROM pg_temp.misfit();
+SELECT * FROM pg_temp.mismatch();
 SELECT step, state FROM connections_status();
 SELECT check_name, status, found FROM connections_verify() WHERE check_name <> 'ownership';
 :remember
 SAVEPOINT refused;
-SELECT connections_migrate();
+SELECT connections_migrate(4);
 ROLLBACK TO refused;
 :unchanged
 SELECT connections_rollback();
@@ -140,76 +140,76 @@ ALTER TABLE connections.available_connections ADD COLUMN slug text UNIQUE, ADD C
 UPDATE connections.available_connections SET slug = name, auth_type = 'x';
 SET CONSTRAINTS ALL IMMEDIATE;
 ALTER TABLE connections.available_connections ALTER slug SET NOT NULL, ALTER auth_type SET NOT NULL;
-SELECT * FROM pg_temp.misfit();
+SELECT * FROM pg_temp.mismatch();
 ROLLBACK;
 BEGIN;
 ALTER TABLE connections.available_connections DROP COLUMN name;
-SELECT * FROM pg_temp.misfit();
+SELECT * FROM pg_temp.mismatch();
 ROLLBACK;
 BEGIN;
 ALTER TABLE connections.connections ADD COLUMN available_connection_id uuid;
-SELECT * FROM pg_temp.misfit();
+SELECT * FROM pg_temp.mismatch();
 ROLLBACK;
 BEGIN;
 ALTER TABLE connections.connections ADD COLUMN label text;
-SELECT * FROM pg_temp.misfit();
+SELECT * FROM pg_temp.mismatch();
 ROLLBACK;
 BEGIN;
 SELECT connections_migrate(1);
 ALTER TABLE connections.available_connections DROP CONSTRAINT available_connections_slug_key;
-SELECT * FROM pg_temp.misfit();
+SELECT * FROM pg_temp.mismatch();
 CREATE UNIQUE INDEX ON connections.available_connections (slug) WHERE slug <> '';
 CREATE UNIQUE INDEX ON connections.available_connections (lower(slug));
 CREATE UNIQUE INDEX ON connections.available_connections (slug, id);
-SELECT * FROM pg_temp.misfit();
+SELECT * FROM pg_temp.mismatch();
 CREATE UNIQUE INDEX ON connections.available_connections (slug);
-SELECT * FROM pg_temp.misfit();
+SELECT * FROM pg_temp.mismatch();
 SELECT connections_migrate(4);
 ROLLBACK;
 BEGIN;
 SELECT connections_migrate(2);
 ALTER TABLE connections.connections ALTER available_connection_id SET NOT NULL;
-SELECT * FROM pg_temp.misfit();
+SELECT * FROM pg_temp.mismatch();
 SELECT connections_rollback();
 ROLLBACK;
 BEGIN;
 SELECT connections_migrate(3);
 ALTER TABLE connections.connections DROP CONSTRAINT connections_available_connection_id_fkey;
-SELECT * FROM pg_temp.misfit();
+SELECT * FROM pg_temp.mismatch();
 ALTER TABLE connections.connections ADD FOREIGN KEY (available_connection_id) REFERENCES connections.available_connections ON DELETE CASCADE;
-SELECT * FROM pg_temp.misfit();
+SELECT * FROM pg_temp.mismatch();
 ALTER TABLE connections.connections DROP CONSTRAINT connections_available_connection_id_fkey,
 	ADD FOREIGN KEY (available_connection_id) REFERENCES connections.available_connections ON DELETE RESTRICT NOT VALID;
-SELECT * FROM pg_temp.misfit();
+SELECT * FROM pg_temp.mismatch();
 ALTER TABLE connections.connections VALIDATE CONSTRAINT connections_available_connection_id_fkey;
-SELECT * FROM pg_temp.misfit();
+SELECT * FROM pg_temp.mismatch();
 DROP INDEX connections.connections_available_connection_id_idx;
-SELECT * FROM pg_temp.misfit();
+SELECT * FROM pg_temp.mismatch();
 CREATE INDEX ON connections.connections (user_id, available_connection_id);
-SELECT * FROM pg_temp.misfit();
+SELECT * FROM pg_temp.mismatch();
 CREATE INDEX ON connections.connections (available_connection_id, user_id);
-SELECT * FROM pg_temp.misfit();
+SELECT * FROM pg_temp.mismatch();
 SELECT connections_migrate(4);
 ROLLBACK;
 BEGIN;
 SELECT connections_migrate(4);
 ALTER TABLE connections.connections ADD COLUMN type text;
-SELECT * FROM pg_temp.misfit();
+SELECT * FROM pg_temp.mismatch();
 SELECT connections_rollback();
 ROLLBACK;
 BEGIN;
 SELECT connections_migrate(4);
 ALTER TABLE connections.connections ALTER label SET NOT NULL;
-SELECT * FROM pg_temp.misfit();
+SELECT * FROM pg_temp.mismatch();
 ROLLBACK;
 BEGIN;
 SELECT connections_migrate(4);
 ALTER TABLE connections.connections DROP COLUMN label;
-SELECT * FROM pg_temp.misfit();
+SELECT * FROM pg_temp.mismatch();
 ROLLBACK;
 BEGIN;
 ALTER TABLE connections.connections DROP COLUMN type;
-SELECT * FROM pg_temp.misfit();
+SELECT * FROM pg_temp.mismatch();
 ROLLBACK;
 
 \pset format aligned
@@ -233,14 +233,14 @@ ALTER TABLE connections.available_connections ADD PRIMARY KEY (id) DEFERRABLE;
 SELECT check_name, found, hint FROM connections_precheck(4) WHERE status = 'error';
 :remember
 SAVEPOINT refused;
-SELECT connections_migrate();
+SELECT connections_migrate(4);
 ROLLBACK TO refused;
 :unchanged
 ROLLBACK;
 BEGIN;
 ALTER TABLE connections.available_connections SET UNLOGGED;
 SELECT check_name, found, hint FROM connections_precheck(4) WHERE status = 'error';
-SELECT connections_migrate();
+SELECT connections_migrate(4);
 ROLLBACK;
 
 -- tables and partitions that cannot be rewritten, or not by their owner: refused by both modes, with their names
@@ -256,9 +256,9 @@ CREATE TABLE connections.connections (LIKE connections.plain INCLUDING DEFAULTS)
 ALTER TABLE connections.connections ADD PRIMARY KEY (id);
 SELECT * FROM pg_temp.refusals();
 :remember
-SELECT connections_migrate();
+SELECT connections_migrate(4);
 :unchanged
-CALL connections_migrate_online();
+CALL connections_migrate_online(4);
 :unchanged
 DROP TABLE connections.connections;
 CREATE TABLE connections.connections (LIKE connections.plain INCLUDING DEFAULTS) PARTITION BY RANGE (created_at);
@@ -268,17 +268,17 @@ CREATE TABLE connections.middle PARTITION OF connections.connections FOR VALUES 
 CREATE TABLE connections.of_another PARTITION OF connections.middle FOR VALUES WITH (modulus 1, remainder 0);
 ALTER TABLE connections.of_another OWNER TO regress_crd_other;
 SELECT * FROM pg_temp.refusals();
-SELECT connections_migrate();
+SELECT connections_migrate(4);
 \echo :LAST_ERROR_SQLSTATE
-CALL connections_migrate_online();
+CALL connections_migrate_online(4);
 \echo :LAST_ERROR_SQLSTATE
 SELECT relname, relispartition FROM pg_class WHERE oid IN (SELECT relid FROM pg_partition_tree('connections.connections')) ORDER BY 1;
 DROP TABLE connections.connections;
 CREATE TYPE connections.connection AS (id uuid, user_id uuid, provider varchar(50), type varchar(50), name varchar(255), config jsonb);
 CREATE TABLE connections.connections OF connections.connection (PRIMARY KEY (id));
 SELECT * FROM pg_temp.refusals();
-SELECT connections_migrate();
-CALL connections_migrate_online();
+SELECT connections_migrate(4);
+CALL connections_migrate_online(4);
 DROP TABLE connections.connections;
 ALTER TABLE connections.plain RENAME TO connections;
 ALTER TABLE connections.available_connections RENAME TO entries;
@@ -291,25 +291,25 @@ ALTER TABLE connections.entries RENAME TO available_connections;
 CREATE TABLE connections.child () INHERITS (connections.connections);
 SELECT * FROM pg_temp.refusals();
 :remember
-CALL connections_migrate_online();
+CALL connections_migrate_online(4);
 :unchanged
 DROP TABLE connections.child;
 ALTER TABLE connections.connections DROP CONSTRAINT "PK_0a1f844af3122354cbd487a8d03";
 SELECT * FROM pg_temp.refusals();
 :remember
-CALL connections_migrate_online();
+CALL connections_migrate_online(4);
 :unchanged
 ALTER TABLE connections.connections ADD PRIMARY KEY (id);
 CREATE TABLE connections."keeps Rows" (id int, "a Row" connections.connections);
 SELECT * FROM pg_temp.refusals();
 :remember
-CALL connections_migrate_online();
+CALL connections_migrate_online(4);
 :unchanged
 DROP TABLE connections."keeps Rows";
 CREATE VIEW connections.of_provider AS SELECT id, provider FROM connections.connections;
 SELECT * FROM pg_temp.refusals();
 :remember
-CALL connections_migrate_online();
+CALL connections_migrate_online(4);
 :unchanged
 \set ECHO none
 \i :fixtures/drop.sql

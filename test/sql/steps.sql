@@ -57,7 +57,7 @@ SELECT check_name, status, found FROM connections_verify() WHERE check_name NOT 
 
 -- at the end, beyond it and between
 SELECT connections_migrate(4);
-SELECT connections_migrate();
+SELECT connections_migrate(4);
 SELECT connections_migrate(2);
 SELECT connections_rollback(3);
 SELECT connections_rollback(3);
@@ -88,7 +88,7 @@ SELECT connections_rollback(2);
 SELECT connections_migrate(3);
 SELECT connections_rollback(0);
 :differences
-SELECT connections_migrate();
+SELECT connections_migrate(4);
 COMMIT;
 :history
 SELECT count(*) FROM ((SELECT id, user_id, entry, name, config, created_at, updated_at FROM legacy

@@ -59,27 +59,27 @@ CREATE ROLE regress_crd_guest;
 SET ROLE regress_crd_guest;
 SELECT connections_migrate(4);
 SELECT connections_rollback(0);
-SELECT * FROM connections_rehearse();
+SELECT * FROM connections_rehearse(4);
 CALL connections_migrate_online(4);
 CALL connections_rollback_online(0);
 SELECT connections_pause();
 SELECT connections_resume();
 SELECT * FROM connections_seed_catalog();
 -- Nor may he stop a run at a gate, or write the extension's tables, with or without a trigger or a view of his own.
-SET connections_redesign.gate = 'backfill';
-SELECT set_config('connections_redesign.gate', 'backfill', true);
-SHOW connections_redesign.gate;
+SET connections_redesign.debug_waitpoint = 'backfill';
+SELECT set_config('connections_redesign.debug_waitpoint', 'backfill', true);
+SHOW connections_redesign.debug_waitpoint;
 CREATE TEMP VIEW mine AS SELECT * FROM connections_redesign.history;
 INSERT INTO mine (run_id) VALUES (1);
 DROP VIEW mine;
 BEGIN;
-LOCK TABLE connections_redesign.ledger IN ACCESS SHARE MODE;
+LOCK TABLE connections_redesign.run_step IN ACCESS SHARE MODE;
 ROLLBACK;
-TRUNCATE connections_redesign.kept_type_exception;
-COPY connections_redesign.kept_ddl TO STDOUT;
-CREATE TRIGGER t BEFORE INSERT ON connections_redesign.ledger FOR EACH ROW EXECUTE FUNCTION connections_redesign.bridge();
-CREATE FUNCTION connections_redesign.label_was_null(int) RETURNS bool LANGUAGE sql AS 'SELECT true';
-ALTER FUNCTION connections_redesign.kept_type(text, text, text) SET search_path = public;
+TRUNCATE connections_redesign.saved_connection_type;
+COPY connections_redesign.saved_ddl TO STDOUT;
+CREATE TRIGGER t BEFORE INSERT ON connections_redesign.run_step FOR EACH ROW EXECUTE FUNCTION connections_redesign.sync_to_new();
+CREATE FUNCTION connections_redesign.saved_label_was_null(int) RETURNS bool LANGUAGE sql AS 'SELECT true';
+ALTER FUNCTION connections_redesign.saved_type(text, text, text) SET search_path = public;
 RESET ROLE;
 
 -- Where there are no tables, who may create the schema makes tables of these names, and is their owner: what he keeps of them is forgotten
@@ -87,15 +87,15 @@ RESET ROLE;
 SELECT current_database() AS dbname \gset
 GRANT CREATE ON DATABASE :"dbname" TO regress_crd_guest;
 SET ROLE regress_crd_guest;
-SELECT connections_redesign.kept_type('1', '1', 'otherwise');
+SELECT connections_redesign.saved_type('1', '1', 'otherwise');
 CREATE SCHEMA connections;
 CREATE TABLE connections.connections (id int PRIMARY KEY, provider text, type text, config jsonb, available_connection_id int);
-CREATE TRIGGER k AFTER INSERT OR UPDATE OR DELETE ON connections.connections FOR EACH ROW EXECUTE FUNCTION connections_redesign.keep_type('1', '=oauth2');
+CREATE TRIGGER k AFTER INSERT OR UPDATE OR DELETE ON connections.connections FOR EACH ROW EXECUTE FUNCTION connections_redesign.save_type('1', '=oauth2');
 INSERT INTO connections.connections VALUES (1, 'gmail', 'forged', '{}', 1);
-SELECT connections_redesign.kept_type('1', '1', 'otherwise');
+SELECT connections_redesign.saved_type('1', '1', 'otherwise');
 SELECT connections_plan(4);
 DROP SCHEMA connections CASCADE;
-SELECT connections_redesign.kept_type('1', '1', 'otherwise');
+SELECT connections_redesign.saved_type('1', '1', 'otherwise');
 RESET ROLE;
 REVOKE CREATE ON DATABASE :"dbname" FROM regress_crd_guest;
 
@@ -130,7 +130,7 @@ SELECT count(*) FROM public.connections_seed_catalog();
 SELECT count(*) FROM public.connections_available();
 SELECT check_name, found FROM public.connections_verify() WHERE status = 'error';
 SELECT state FROM public.connections_status();
-SELECT count(*) AS forged FROM connections_redesign.kept_type_exception WHERE type = 'forged';
+SELECT count(*) AS forged FROM connections_redesign.saved_connection_type WHERE type = 'forged';
 UPDATE connections.connections SET label = NULL WHERE label > 'S';
 CALL public.connections_rollback_online(2);
 SELECT public.connections_rollback(0);
@@ -147,8 +147,8 @@ SELECT count(*) FROM connections_seed_catalog(jsonb_build_array(jsonb_build_obje
 -- nested as deep as the server allows
 SELECT count(*) FROM connections_seed_catalog((repeat('[', 1000) || repeat(']', 1000))::jsonb);
 SELECT count(*) FROM connections_seed_catalog(('[{"slug": "gmail", "icon": ' || repeat('{"a":', 1000) || '1' || repeat('}', 1000) || '}]')::jsonb);
-SELECT connections_redesign.capability(('{"a": ' || repeat('[', 1000) || repeat(']', 1000) || ', "capability": "found"}')::json);
-SELECT length(connections_redesign.set_capability(('{"a": ' || repeat('[', 1000) || repeat(']', 1000) || ', "capability": "found"}')::json, 'x')::text);
+SELECT connections_redesign.config_capability(('{"a": ' || repeat('[', 1000) || repeat(']', 1000) || ', "capability": "found"}')::json);
+SELECT length(connections_redesign.set_config_capability(('{"a": ' || repeat('[', 1000) || repeat(']', 1000) || ', "capability": "found"}')::json, 'x')::text);
 -- of keys that come twice, the last counts, as jsonb has it
 SELECT * FROM connections_seed_catalog('[{"slug": "smtp", "slug": "gmail", "icon": "a", "icon": "b", "description": "short"}]');
 SELECT slug, icon, length(description) FROM connections_available() WHERE slug IN ('gmail', 'smtp');
@@ -201,7 +201,7 @@ SELECT 'it is still there' FROM pg_class WHERE oid = 'public.regress_crd_bystand
 -- A statement that is kept for another role to run is a GRANT, whoever that role is by now, and runs in a security-restricted operation: an
 -- event trigger sees it.
 SELECT connections_migrate(4);
-SELECT count(*) FILTER (WHERE statement NOT LIKE 'GRANT %') AS others, count(*) AS grants FROM connections_redesign.kept_ddl WHERE grantor IS NOT NULL;
+SELECT count(*) FILTER (WHERE statement NOT LIKE 'GRANT %') AS others, count(*) AS grants FROM connections_redesign.saved_ddl WHERE grantor IS NOT NULL;
 CREATE TABLE public.regress_crd_seen (tag text, who text, attempt text);
 GRANT INSERT ON public.regress_crd_seen TO PUBLIC;
 CREATE FUNCTION public.regress_crd_see() RETURNS event_trigger LANGUAGE plpgsql AS $$

@@ -68,7 +68,7 @@ SELECT object, sign, definition FROM pg_temp.differences() WHERE object NOT LIKE
 -- online
 :remember
 CALL connections_migrate_online(2);
-CALL connections_migrate_online();
+CALL connections_migrate_online(4);
 TABLE connections.fired;
 SET session_replication_role = replica;
 UPDATE connections.connections SET label = NULL WHERE id::text < '6';
@@ -109,7 +109,7 @@ TRUNCATE connections.fired;
 SELECT connections_rollback(0);
 SELECT * FROM pg_temp.all_fired;
 TRUNCATE connections.fired;
-CALL connections_migrate_online();
+CALL connections_migrate_online(4);
 SELECT DISTINCT name, op FROM pg_temp.all_fired;
 TRUNCATE connections.fired;
 CALL connections_rollback_online(0);

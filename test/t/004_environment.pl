@@ -106,7 +106,7 @@ is(precheck('locks'), 'ok|none', 'the transaction is over');
 
 # A snapshot without a lock on the table is no obstacle, but would find it empty.
 $idle->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1');
-precheck_like('snapshots', "^warning\\|process $pid \\(idle in transaction\\) has had a transaction open",
+precheck_like('old_snapshots', "^warning\\|process $pid \\(idle in transaction\\) has had a transaction open",
 	'the precheck names who has an old snapshot');
 is(precheck('locks'), 'ok|none', 'who is not in the way');
 $idle->query('ROLLBACK');
@@ -117,13 +117,13 @@ my $elsewhere = $node->background_psql('elsewhere', on_error_stop => 1);
 $elsewhere->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1');
 $node->poll_query_until('postgres',
 	"SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = 'elsewhere' AND xact_start < clock_timestamp() - interval '1 second'");
-is(precheck('snapshots'), 'ok|none', 'a snapshot of another database does not matter');
+is(precheck('old_snapshots'), 'ok|none', 'a snapshot of another database does not matter');
 $elsewhere->quit;
 
 # A prepared transaction
 $node->safe_psql('postgres', q{
 	BEGIN; UPDATE connections.connections SET name = name WHERE false; PREPARE TRANSACTION 'it''s "prepared"'});
-precheck_like('snapshots', q{^warning\|prepared transaction 'it''s "prepared"'}, 'the precheck names a prepared transaction');
+precheck_like('old_snapshots', q{^warning\|prepared transaction 'it''s "prepared"'}, 'the precheck names a prepared transaction');
 precheck_like('locks', '^warning\|.*prepared transaction.*connections\.connections', 'which has a lock, too');
 like(fails($impatient, 'prepared transaction'), qr/55P03.*prepared transaction.*connections\.connections/s, 'the migration names it as well');
 is_untouched('prepared transaction');
@@ -131,7 +131,7 @@ $node->safe_psql('postgres', q{ROLLBACK PREPARED 'it''s "prepared"'});
 
 # Replication
 $node->safe_psql('postgres', "SELECT pg_create_physical_replication_slot('unused', true)");
-like(precheck('snapshots'), qr/^warning\|inactive replication slot unused /, 'the precheck names an inactive slot');
+like(precheck('old_snapshots'), qr/^warning\|inactive replication slot unused /, 'the precheck names an inactive slot');
 $node->safe_psql('postgres', "SELECT pg_drop_replication_slot('unused')");
 $node->safe_psql('postgres', 'CREATE PUBLICATION "One table" FOR TABLE connections.connections (id, user_id)');
 is(precheck('publications'), 'warning|publication "One table" of table connections', 'the precheck names a publication of a table');
@@ -148,8 +148,8 @@ $node->safe_psql('postgres', q{
 	CREATE FUNCTION connections.gate(text) RETURNS text IMMUTABLE LANGUAGE plpgsql
 		AS $$ BEGIN PERFORM pg_catalog.pg_advisory_xact_lock_shared(1); RETURN $1; END $$;
 	CREATE INDEX gate ON connections.connections (connections.gate(name))});
-my $gatekeeper = $node->background_psql('postgres', on_error_stop => 1);
-$gatekeeper->query('SELECT pg_advisory_lock(1)');
+my $blocker = $node->background_psql('postgres', on_error_stop => 1);
+$blocker->query('SELECT pg_advisory_lock(1)');
 
 like(fails("SET statement_timeout = '500ms'", 'statement_timeout'), qr/57014/, 'statement_timeout stops the rewrite');
 is_untouched('statement_timeout');
@@ -172,8 +172,8 @@ foreach my $end ('pg_cancel_backend', 'pg_terminate_backend')
 	$end eq 'pg_cancel_backend' ? $migration->quit : $migration->{run}->kill_kill;
 }
 
-$gatekeeper->query('SELECT pg_advisory_unlock(1)');
-$gatekeeper->quit;
+$blocker->query('SELECT pg_advisory_unlock(1)');
+$blocker->quit;
 $idle->quit;
 is($node->safe_psql('postgres', "SET statement_timeout = '100s'; SELECT connections_migrate(4)"), '4', 'afterwards nothing is in the way');
 is($node->safe_psql('postgres', 'SELECT connections_rollback(0)'), '0', 'there and back');

@@ -44,7 +44,7 @@ sub twin
 }
 
 # What is rolled back inside a phase is as before it, but for batches.
-foreach my $point (grep { $_->{name} =~ /^(in (backfill|keep_exceptions|null_labels)|\w+)$/ } points($node, 'template_up', 4))
+foreach my $point (grep { $_->{name} =~ /^(in (backfill|backfill_types|null_labels)|\w+)$/ } points($node, 'template_up', 4))
 {
 	my $name = $point->{name};
 	copy($node, 'stopped', 'template_up');

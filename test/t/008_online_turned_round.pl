@@ -69,7 +69,7 @@ foreach my $point (grep { $_->{name} =~ /^(in (backfill|restore)|\w+)$/ } points
 
 		# A step that was never undone may have kept the types of rows that are gone, or have been pointed elsewhere.
 		$node->safe_psql('turned', q{
-			DELETE FROM connections_redesign.kept_type_exception k WHERE NOT EXISTS (
+			DELETE FROM connections_redesign.saved_connection_type k WHERE NOT EXISTS (
 				SELECT FROM connections.connections c WHERE c.id::text = k.key AND c.available_connection_id::text = k.available_connection_id)})
 		  if $which eq 'new' && $point->{begun} && $call =~ /migrate/;
 		is_same_as($node, 'turned', twin($which, @{ $ways{$call} }), "$name: all is as if it had been done at once");

@@ -115,15 +115,15 @@ my $mapping = q{(SELECT id FROM connections.available_connections WHERE slug = C
 
 # Until its columns are dropped, the old application works.
 my $application = start_application('old');
-my $gatekeeper = close_gate($node, 'app');
+my $blocker = close_waitpoint($node, 'app');
 my $run = start_run($node, 'app', 'CALL connections_migrate_online(4)',
-	'connections_redesign.gate' => 'drop_columns', 'connections_redesign.batch_time' => '2');
-ok(wait_for_gate($run), 'the migration has come to where it drops columns') or diag(end_run($run));
+	'connections_redesign.debug_waitpoint' => 'drop_columns', 'connections_redesign.batch_time' => '2');
+ok(wait_for_waitpoint($run), 'the migration has come to where it drops columns') or diag(end_run($run));
 stop_application($application, 'up');
 is($node->safe_psql('app', "SELECT count(*) FROM connections.connections WHERE available_connection_id IS DISTINCT FROM $mapping"),
 	'0', 'up: every connection points where plain SQL says');
 $node->safe_psql('app', "CREATE TABLE legacy AS SELECT *, $mapping AS entry FROM connections.connections");
-open_gate($gatekeeper);
+open_waitpoint($blocker);
 unlike(end_run($run), qr/ERROR/, 'the migration is done');
 is( $node->safe_psql('app', q{
 		SELECT count(*) FROM legacy l FULL JOIN connections.connections c USING (id)
@@ -134,13 +134,13 @@ isnt($node->safe_psql('app', "SELECT count(*) FROM legacy WHERE name LIKE 'by pg
 
 # Until the old application's columns are back, the new one works.
 $application = start_application('new');
-$gatekeeper = close_gate($node, 'app');
+$blocker = close_waitpoint($node, 'app');
 $run = start_run($node, 'app', 'CALL connections_rollback_online(3)',
-	'connections_redesign.gate' => 'exchange', 'connections_redesign.batch_time' => '2');
-ok(wait_for_gate($run), 'the rollback has come to where it exchanges the columns') or diag(end_run($run));
+	'connections_redesign.debug_waitpoint' => 'switchover', 'connections_redesign.batch_time' => '2');
+ok(wait_for_waitpoint($run), 'the rollback has come to where it exchanges the columns') or diag(end_run($run));
 stop_application($application, 'down');
 $node->safe_psql('app', q{CREATE TABLE redesigned AS SELECT id, user_id, available_connection_id, label, config, created_at, updated_at FROM connections.connections});
-open_gate($gatekeeper);
+open_waitpoint($blocker);
 unlike(end_run($run), qr/ERROR/, 'the rollback is done');
 is( $node->safe_psql('app', q{
 		SELECT count(*) FROM redesigned r FULL JOIN connections.connections c USING (id)

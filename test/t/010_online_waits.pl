@@ -66,11 +66,11 @@ sub bystander
 sub wait_for_snapshot
 {
 	my ($database) = @_;
-	my $gatekeeper = close_gate($node, $database);
-	my $run = start_run($node, $database, $migrate, 'connections_redesign.gate' => 'index');
-	ok(wait_for_gate($run), "$database: the run comes to the index") or die end_run($run);
+	my $blocker = close_waitpoint($node, $database);
+	my $run = start_run($node, $database, $migrate, 'connections_redesign.debug_waitpoint' => 'index');
+	ok(wait_for_waitpoint($run), "$database: the run comes to the index") or die end_run($run);
 	my ($session, $pid) = bystander($database, 'SELECT 1');
-	open_gate($gatekeeper);
+	open_waitpoint($blocker);
 	ok(wait_for_run($run, "(SELECT waiting_on = ARRAY[$pid] AND phase = 'index' FROM connections_redesign.progress)"),
 		"$database: progress says on whom it waits")
 	  or diag(end_run($run));
@@ -95,9 +95,9 @@ is_complete('snapshot', 1, 'old snapshot');
 # What may happen meanwhile to the run or to its worker
 my $worker = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'connections_redesign worker'";
 my %ends = (
-	run_cancelled => [ qr/57014/, 'cancelled 57014', sub { $node->safe_psql('postgres', "SELECT pg_cancel_backend($_[0]{pid})") } ],
+	run_cancelled => [ qr/57014/, 'canceled 57014', sub { $node->safe_psql('postgres', "SELECT pg_cancel_backend($_[0]{pid})") } ],
 	run_terminated => [ qr/57P01/, 'interrupted', sub { $node->safe_psql('postgres', "SELECT pg_terminate_backend($_[0]{pid})") } ],
-	worker_cancelled => [ qr/57014.*background worker for statement/s, 'cancelled 57014', sub { $node->safe_psql('postgres', "SELECT pg_cancel_backend(pid) FROM ($worker) w") } ],
+	worker_cancelled => [ qr/57014.*background worker for statement/s, 'canceled 57014', sub { $node->safe_psql('postgres', "SELECT pg_cancel_backend(pid) FROM ($worker) w") } ],
 	worker_terminated => [ qr/57P01.*Calling again continues/s, 'failed 57P01', sub { $node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM ($worker) w") } ],
 	worker_killed => [ qr/connection to server was lost/, 'interrupted', sub { kill(9, $node->safe_psql('postgres', $worker) || die) } ]);
 foreach my $end (sort keys %ends)
@@ -170,18 +170,18 @@ foreach my $points ([ 'in backfill', 'in backfill' ], [ 'not_null', 'foreign_key
 	is($node->safe_psql('paused', 'SELECT connections_resume()'), 'f', "$point: nor to resume");
 	foreach my $time (1, 2)
 	{
-		my $gatekeeper = close_gate($node, 'paused');
-		$run = start_run($node, 'paused', $migrate, 'connections_redesign.gate' => $points->[ $time - 1 ], 'connections_redesign.batch_time' => '1');
-		ok(wait_for_gate($run), "$point: the run is there") or die end_run($run);
+		my $blocker = close_waitpoint($node, 'paused');
+		$run = start_run($node, 'paused', $migrate, 'connections_redesign.debug_waitpoint' => $points->[ $time - 1 ], 'connections_redesign.batch_time' => '1');
+		ok(wait_for_waitpoint($run), "$point: the run is there") or die end_run($run);
 		is($node->safe_psql('paused', 'SELECT connections_pause()'), 't', "$point: it is told to pause");
-		open_gate($gatekeeper);
+		open_waitpoint($blocker);
 		ok(wait_for_run($run, "(SELECT waiting_for = 'connections_resume()' FROM connections_redesign.progress)"), "$point: it pauses")
 		  or diag(end_run($run));
 		application_writes($node, 'paused', 'old', $time);
 		if ($time == 1)
 		{
 			$node->safe_psql('postgres', "SELECT pg_cancel_backend($run->{pid})");
-			like(end_run($run), qr/57014/, "$point: a run that pauses can be cancelled");
+			like(end_run($run), qr/57014/, "$point: a run that pauses can be canceled");
 			is($node->safe_psql('paused', 'SELECT connections_pause()'), 'f', "$point: then there is none to pause");
 		}
 		else
@@ -190,21 +190,21 @@ foreach my $points ([ 'in backfill', 'in backfill' ], [ 'not_null', 'foreign_key
 			unlike(end_run($run), qr/ERROR/, "$point: and goes on to its end");
 		}
 	}
-	is(setbacks($node, 'paused'), $point eq 'in backfill' ? '2 up online cancelled 57014' : '3 up online cancelled 57014', "$point: history knows");
+	is(setbacks($node, 'paused'), $point eq 'in backfill' ? '2 up online canceled 57014' : '3 up online canceled 57014', "$point: history knows");
 	is_complete('paused', 2, "$point: paused");
 }
 
 # A second run, and the atomic mode, while there is one
 begin('second');
-my $gatekeeper = close_gate($node, 'second');
-$run = start_run($node, 'second', $migrate, 'connections_redesign.gate' => 'in keep_exceptions');
-ok(wait_for_gate($run), 'a run is there');
+my $blocker = close_waitpoint($node, 'second');
+$run = start_run($node, 'second', $migrate, 'connections_redesign.debug_waitpoint' => 'in backfill_types');
+ok(wait_for_waitpoint($run), 'a run is there');
 foreach my $call ($migrate, 'CALL connections_rollback_online(0)', 'SELECT connections_migrate(4)', 'SELECT connections_rollback(0)')
 {
 	($result, $stdout, $stderr) = $node->psql('second', "\\set VERBOSITY verbose\n$call");
 	like($stderr, qr/ERROR:  55006: .*Process $run->{pid} /s, "while it is there: $call");
 }
-open_gate($gatekeeper);
+open_waitpoint($blocker);
 unlike(end_run($run), qr/ERROR/, 'it does not mind');
 is_complete('second', 0, 'second run');
 

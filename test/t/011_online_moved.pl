@@ -21,19 +21,19 @@ create_legacy($node, 'template_up', $rows);
 copy($node, 'stopped', 'template_up');
 my $migrate = 'CALL connections_migrate_online(4)';
 
-my $gatekeeper = close_gate($node, 'stopped');
-my $run = start_run($node, 'stopped', $migrate, 'connections_redesign.gate' => 'in backfill', 'connections_redesign.batch_time' => '2000');
-ok(wait_for_gate($run), 'rows are being filled') or die end_run($run);
+my $blocker = close_waitpoint($node, 'stopped');
+my $run = start_run($node, 'stopped', $migrate, 'connections_redesign.debug_waitpoint' => 'in backfill', 'connections_redesign.batch_time' => '2000');
+ok(wait_for_waitpoint($run), 'rows are being filled') or die end_run($run);
 my $steps = 0;
 until ($node->safe_psql('stopped', 'SELECT coalesce(max(block), 0) > 0 AND count(*) = 1 FROM connections_redesign.online_run') eq 't')
 {
-	$gatekeeper = next_gate($run, $gatekeeper) or die end_run($run);
+	$blocker = next_waitpoint($run, $blocker) or die end_run($run);
 	die 'it does not get on' if ++$steps > 200;
 }
 like($node->safe_psql('stopped', 'SELECT direction, phase, blocks_done > 0 AND blocks_done < blocks_total, rows_done > 0 AND rows_done < ' . $rows
 		. ', hot_share > 0.5, bar, waiting_on IS NOT NULL FROM connections_redesign.progress'),
 	qr/^up\|backfill\|t\|t\|t\|\[#+\.+\] \d+ %\|t$/, 'progress shows how far it has come');
-stop_run($run, $gatekeeper, 'cancel');
+stop_run($run, $blocker, 'cancel');
 is($node->safe_psql('stopped', 'SELECT count(*) > 0 FROM connections.connections WHERE available_connection_id IS NULL'), 't', 'others are not filled yet');
 my @filled = split(/\n/, $node->safe_psql('stopped', 'SELECT available_connection_id IS NULL FROM connections.connections WHERE ctid < \'(1,0)\''));
 is(join('', grep { $_ eq 't' } @filled), '', 'those of the first blocks are');
@@ -79,7 +79,7 @@ foreach my $event (sort keys %events)
 	my ($result, $stdout, $stderr) = $node->psql($event, "SET connections_redesign.lock_attempts = 1; $migrate");
 	is($result, 0, "$event: the next call goes on to the end") or diag($stderr);
 	is_same_as($node, $event, $event eq 'other_rows' ? twin(1) : $twin, "$event: all is as the atomic mode makes it");
-	is(setbacks($node, $event), '2 up online cancelled 57014', "$event: history knows of the stop");
+	is(setbacks($node, $event), '2 up online canceled 57014', "$event: history knows of the stop");
 	$node->safe_psql('postgres', "DROP DATABASE $event");
 }
 
@@ -88,10 +88,10 @@ $node->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($node, 'base', has_streaming => 1);
 $standby->start;
-$gatekeeper = close_gate($node, 'stopped');
-$run = start_run($node, 'stopped', $migrate, 'connections_redesign.gate' => 'in backfill');
-ok(wait_for_gate($run), 'rows are being filled') or die end_run($run);
-$gatekeeper = next_gate($run, $gatekeeper) or die end_run($run);
+$blocker = close_waitpoint($node, 'stopped');
+$run = start_run($node, 'stopped', $migrate, 'connections_redesign.debug_waitpoint' => 'in backfill');
+ok(wait_for_waitpoint($run), 'rows are being filled') or die end_run($run);
+$blocker = next_waitpoint($run, $blocker) or die end_run($run);
 $node->wait_for_catchup($standby, 'replay', $node->lsn('insert'));
 is(states($standby, 'stopped'), 'applied interrupted pending pending', 'on the standby, the step looks interrupted');
 is($standby->safe_psql('stopped', 'SELECT count(*) FROM connections_redesign.progress'), '0', 'as nobody is at it there');
@@ -102,13 +102,13 @@ foreach my $call ($migrate, 'CALL connections_rollback_online()', 'SELECT connec
 }
 $node->stop('immediate');
 $run->{handle}->finish;
-$gatekeeper->{run}->kill_kill;
+$blocker->{run}->kill_kill;
 $standby->promote;
 application_writes($standby, 'stopped', 'old', 1);
 is($standby->psql('stopped', $migrate), 0, 'when it is promoted, the next call goes on there');
 $node->start;
 is_same_as($standby, 'stopped', twin(1), 'and all is as the atomic mode makes it');
-like(setbacks($standby, 'stopped'), qr/^2 up online cancelled 57014\n2 up online interrupted$/, 'history knows that the run there has ended');
+like(setbacks($standby, 'stopped'), qr/^2 up online canceled 57014\n2 up online interrupted$/, 'history knows that the run there has ended');
 
 had_no_accident($_) foreach $node, $standby;
 $standby->stop;

@@ -52,14 +52,14 @@ is_same_as($node, 'app', everything($node, 'twin'), 'all is as the atomic mode m
 $node->wait_for_catchup($standby, 'replay', $node->lsn('insert'));
 is(run_fixture($standby, 'app', 0, 'checksum'), run_fixture($node, 'app', 0, 'checksum'), 'on the standby, too');
 
-# Waiting can be cancelled.
+# Waiting can be canceled.
 $standby->safe_psql('postgres', 'SELECT pg_wal_replay_pause()');
 $standby->poll_query_until('postgres', "SELECT pg_get_wal_replay_pause_state() = 'paused'");
 $run = start_run($node, 'app', 'CALL connections_rollback_online(0)', %settings);
 ok(wait_for_run($run, "(SELECT waiting_for ~ '^standby' FROM connections_redesign.progress)"), 'the way back waits, too') or diag(end_run($run));
 $node->safe_psql('postgres', "SELECT pg_cancel_backend($run->{pid})");
-like(end_run($run), qr/57014/, 'it can be cancelled');
-like(setbacks($node, 'app'), qr/^4 down online cancelled 57014$/, 'history knows');
+like(end_run($run), qr/57014/, 'it can be canceled');
+like(setbacks($node, 'app'), qr/^4 down online canceled 57014$/, 'history knows');
 is($node->psql('app', 'CALL connections_rollback_online(0)'), 0, 'without the setting, nothing waits');
 $standby->safe_psql('postgres', 'SELECT pg_wal_replay_resume()');
 

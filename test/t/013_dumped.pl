@@ -125,7 +125,7 @@ foreach my $direction ('up', 'down')
 	my ($online, $atomic) = @{ $calls{$direction} };
 
 	# Inside a phase there is something to see only where it commits as it goes; elsewhere it has the table for itself.
-	my @points = grep { $_->{name} =~ /^(in (backfill|keep_exceptions)|\w+)$/ } points($node, "template_$direction", $direction eq 'up' ? 4 : 0);
+	my @points = grep { $_->{name} =~ /^(in (backfill|backfill_types)|\w+)$/ } points($node, "template_$direction", $direction eq 'up' ? 4 : 0);
 	copy($node, 'source', "template_$direction");
 	my $is_old = is_old_application($node, 'source');
 
@@ -134,10 +134,10 @@ foreach my $direction ('up', 'down')
 	{
 		my $name = "$direction, $point->{name}";
 		my $is_batch = $point->{name} =~ /^in /;
-		my $gatekeeper = close_gate($node, 'source');
-		my $run = start_run($node, 'source', $online, 'connections_redesign.gate' => $point->{name});
-		wait_for_gate($run) or die "it did not come to the gate $point->{name}: " . end_run($run);
-		$gatekeeper = next_gate($run, $gatekeeper) || die end_run($run) if $point->{name} eq 'in backfill';
+		my $blocker = close_waitpoint($node, 'source');
+		my $run = start_run($node, 'source', $online, 'connections_redesign.debug_waitpoint' => $point->{name});
+		wait_for_waitpoint($run) or die "it did not come to the gate $point->{name}: " . end_run($run);
+		$blocker = next_waitpoint($run, $blocker) || die end_run($run) if $point->{name} eq 'in backfill';
 		$node->safe_psql('source', 'SELECT connections_pause()') if $is_batch;
 		if ($ENV{CRD_ALL} || $is_batch || $npoints++ % 3 == 0)
 		{
@@ -153,7 +153,7 @@ foreach my $direction ('up', 'down')
 			like(setbacks($node, 'restored'), qr/^$point->{step} $direction online interrupted$/m, "$name: history knows where it was") if $point->{begun};
 			drop_databases('restored');
 		}
-		stop_run($run, $gatekeeper, 'cancel');
+		stop_run($run, $blocker, 'cancel');
 	}
 	is($node->psql('source', $online), 0, "$direction: the run ends where it began, too");
 	drop_databases('source');

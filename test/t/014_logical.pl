@@ -86,16 +86,16 @@ my $both = 'FOR TABLE connections.connections, connections.available_connections
 sub run_and_write
 {
 	my ($node, $database, $call, $gate, $time) = @_;
-	my $gatekeeper = close_gate($node, $database);
-	my $run = start_run($node, $database, $call, 'connections_redesign.gate' => $gate);
-	ok(wait_for_gate($run), "$database: it comes to $gate") or die end_run($run);
+	my $blocker = close_waitpoint($node, $database);
+	my $run = start_run($node, $database, $call, 'connections_redesign.debug_waitpoint' => $gate);
+	ok(wait_for_waitpoint($run), "$database: it comes to $gate") or die end_run($run);
 	application_writes($publisher, $database, undef, $time);
-	open_gate($gatekeeper);
+	open_waitpoint($blocker);
 	unlike(end_run($run), qr/ERROR/, "$database: $call");
 	return;
 }
 
-# Online, forward
+# OnlineRun, forward
 begin('online', $both);
 application_writes($publisher, 'online', 'old', 1);
 $publisher->safe_psql('online', 'SELECT connections_migrate(1)');
@@ -112,7 +112,7 @@ run_and_write($publisher, 'online', 'CALL connections_migrate_online(3)', 'backf
 application_writes($publisher, 'online', 'old', 6);
 is_same('online', 'version 3 on both');
 not_halted('nothing was in the way');
-run_and_write($publisher, 'online', 'CALL connections_migrate_online(4)', 'keep_exceptions', 7);
+run_and_write($publisher, 'online', 'CALL connections_migrate_online(4)', 'backfill_types', 7);
 application_writes($publisher, 'online', 'new', 8);
 is_halted('at version 4, changes wait for the subscriber', 'label');
 is($subscriber->safe_psql('online', 'SELECT connections_migrate(4)'), '4', 'which is taken there');
@@ -124,7 +124,7 @@ $publisher->safe_psql('online', 'SELECT connections_rollback(3)');
 application_writes($publisher, 'online', 'old', 9);
 is_halted('at version 3, changes wait for the subscriber', 'name');
 is($subscriber->safe_psql('online', 'SELECT connections_rollback(3)'), '3', 'which is taken there');
-is_same('online', 'version 3 on both', 'kept_null_label', 'kept_key');
+is_same('online', 'version 3 on both', 'saved_null_label', 'saved_key_expression');
 $offset = -s $subscriber->logfile;
 run_and_write($publisher, 'online', 'CALL connections_rollback_online(1)', 'drop_column', 10);
 application_writes($publisher, 'online', 'old', 11);
@@ -132,12 +132,12 @@ catch_up('online');
 not_halted('a subscriber at version 3 takes what a publisher at version 1 sends');
 $subscriber->safe_psql('online', 'CALL connections_rollback_online(1)');
 application_writes($publisher, 'online', 'old', 12);
-is_same('online', 'version 1 on both', 'kept_null_label', 'kept_key');
+is_same('online', 'version 1 on both', 'saved_null_label', 'saved_key_expression');
 $publisher->safe_psql('online', 'SELECT connections_rollback(0)');
 application_writes($publisher, 'online', 'old', 13);
 catch_up('online');
 $subscriber->safe_psql('online', 'SELECT connections_rollback(0)');
-is_same('online', 'version 0 on both', 'kept_null_label', 'kept_key');
+is_same('online', 'version 0 on both', 'saved_null_label', 'saved_key_expression');
 not_halted('nothing was in the way');
 
 # Forward again, with labels that were NULL
@@ -148,7 +148,7 @@ $publisher->safe_psql('online', 'CALL connections_migrate_online(4)');
 isnt($publisher->safe_psql('online', 'SELECT count(*) FROM connections.connections WHERE label IS NULL'), '0', 'labels are NULL again');
 is_halted('again, changes wait for the subscriber', 'label');
 $subscriber->safe_psql('online', 'CALL connections_migrate_online(4)');
-is_same('online', 'version 4 on both again', 'kept_null_label', 'kept_key');
+is_same('online', 'version 4 on both again', 'saved_null_label', 'saved_key_expression');
 
 # In the atomic mode
 begin('atomic', $both);
@@ -163,7 +163,7 @@ $publisher->safe_psql('atomic', 'SELECT connections_rollback(0)');
 application_writes($publisher, 'atomic', 'old', 3);
 is_halted('on the way back, too', 'name');
 is($subscriber->safe_psql('atomic', 'SELECT connections_rollback(0)'), '0', 'it is taken there');
-is_same('atomic', 'version 0 on both by the atomic mode', 'kept_null_label', 'kept_key');
+is_same('atomic', 'version 0 on both by the atomic mode', 'saved_null_label', 'saved_key_expression');
 
 # A subscriber that is taken forward too early
 $offset = -s $subscriber->logfile;
@@ -176,7 +176,7 @@ application_writes($publisher, 'atomic', 'old', 5);
 catch_up('atomic');
 not_halted('one step back, it does');
 $subscriber->safe_psql('atomic', 'SELECT connections_rollback(0)');
-is_same('atomic', 'and no change is lost', 'kept_null_label', 'kept_key');
+is_same('atomic', 'and no change is lost', 'saved_null_label', 'saved_key_expression');
 
 # A publication of all tables has those of the extension, too.  The subscriber's own are not touched, as it does not know of them.
 copy($publisher, 'template_plain', 'template_up');
@@ -200,7 +200,7 @@ $offset = -s $subscriber->logfile;
 $publisher->safe_psql('all_tables', 'SELECT connections_migrate(4)');
 is_halted('forward again in the atomic mode, labels that are NULL again wait for the subscriber', 'label');
 $subscriber->safe_psql('all_tables', 'SELECT connections_migrate(4)');
-is_same('all_tables', 'version 4 on both again', 'kept_null_label', 'kept_key');
+is_same('all_tables', 'version 4 on both again', 'saved_null_label', 'saved_key_expression');
 
 had_no_accident($_) foreach $publisher, $subscriber;
 $subscriber->stop;

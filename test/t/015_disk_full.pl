@@ -102,11 +102,11 @@ foreach my $direction ('up', 'down')
 	foreach my $phase ('backfill', $direction eq 'up' ? 'index' : 'restore')
 	{
 		begin($direction);
-		my $gatekeeper = close_gate($node, 'filled');
-		my $run = start_run($node, 'filled', $online, 'connections_redesign.gate' => $phase);
-		wait_for_gate($run) or die "it did not come to the gate $phase: " . end_run($run);
+		my $blocker = close_waitpoint($node, 'filled');
+		my $run = start_run($node, 'filled', $online, 'connections_redesign.debug_waitpoint' => $phase);
+		wait_for_waitpoint($run) or die "it did not come to the gate $phase: " . end_run($run);
 		fill_disk(0);
-		open_gate($gatekeeper);
+		open_waitpoint($blocker);
 		like(end_run($run), $full, "$direction, online, $phase: it ends");
 		my $step = $direction eq 'down' ? 4 : $phase eq 'index' ? 3 : 2;
 		is(setbacks($node, 'filled'), "$step $direction online failed 53100", "$direction, online, $phase: history knows why");

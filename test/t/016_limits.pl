@@ -119,7 +119,7 @@ sub ends_runs
 	}
 	return;
 }
-ends_runs('statement_timeout', qr/ERROR:  57014: .*statement timeout/, 'cancelled 57014');
+ends_runs('statement_timeout', qr/ERROR:  57014: .*statement timeout/, 'canceled 57014');
 SKIP:
 {
 	skip 'transaction_timeout came with 17', 1 unless $node->safe_psql('postgres', "SELECT count(*) FROM pg_settings WHERE name = 'transaction_timeout'");
@@ -154,12 +154,12 @@ SKIP:
 	{
 		copy($node, 'app', 'template_big');
 		my $before = everything($node, 'app');
-		my $gatekeeper = close_gate($node, 'app');
-		my $run = start_run($node, 'app', $mode ? $calls[0][1] : "SELECT pg_advisory_xact_lock(63726472); $calls[0][0]", 'connections_redesign.gate' => 'backfill');
-		ok(wait_for_gate($run), 'it is on its way') or diag(end_run($run));
+		my $blocker = close_waitpoint($node, 'app');
+		my $run = start_run($node, 'app', $mode ? $calls[0][1] : "SELECT pg_advisory_xact_lock(63726472); $calls[0][0]", 'connections_redesign.debug_waitpoint' => 'backfill');
+		ok(wait_for_waitpoint($run), 'it is on its way') or diag(end_run($run));
 		my ($size) = slurp_file("/proc/$run->{pid}/status") =~ /^VmSize:\s+(\d+) kB/m or die;
 		system_or_bail('prlimit', "--pid=$run->{pid}", '--as=' . ($size + 8192) * 1024 . ':' . ($size + 8192) * 1024);
-		open_gate($gatekeeper);
+		open_waitpoint($blocker);
 		like(end_run($run), qr/ERROR:  53200: out of memory/, "without memory, $calls[0][$mode] ends");
 		if ($mode)
 		{

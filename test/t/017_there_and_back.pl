@@ -102,8 +102,8 @@ for my $choices (
 	$node->safe_psql('subject', "CREATE EXTENSION citext; CREATE EXTENSION connections_redesign; SET client_min_messages = error;\n$sql");
 	my $dump = dump_of('subject');
 	my $before = rows_of('subject');
-	for my $mode ([ 'atomic', 'SELECT connections_migrate()', 'SELECT connections_rollback(0)' ],
-		[ 'online', 'CALL connections_migrate_online()', 'CALL connections_rollback_online(0)' ])
+	for my $mode ([ 'atomic', 'SELECT connections_migrate(4)', 'SELECT connections_rollback(0)' ],
+		[ 'online', 'CALL connections_migrate_online(4)', 'CALL connections_rollback_online(0)' ])
 	{
 		my ($which, $forward, $back) = @$mode;
 		is( $node->safe_psql('subject', q{SELECT check_name || ': ' || found FROM connections_precheck(4) WHERE status = 'error'}),

@@ -43,7 +43,7 @@ my %databases = (
 		'CALL connections_migrate_online(4)', 'SELECT connections_rollback(0)' ],
 	forward => [ [], 'CALL connections_migrate_online(4)', 'SELECT connections_rollback(0)' ],
 	back => [ [ 'SELECT connections_migrate(4)' ], 'CALL connections_rollback_online(0)', 'SELECT connections_migrate(4)' ]);
-my %interrupted = (forward => 'keep_exceptions', back => 'exchange');
+my %interrupted = (forward => 'backfill_types', back => 'switchover');
 my %expected;
 
 sub goes_on
@@ -83,17 +83,17 @@ foreach my $database (sort keys %databases)
 my @runs;
 foreach my $database (sort keys %interrupted)
 {
-	my $gatekeeper = close_gate($old, $database);
-	my $run = start_run($old, $database, $databases{$database}[1], 'connections_redesign.gate' => $interrupted{$database});
-	wait_for_gate($run) or die "it did not come to the gate: " . end_run($run);
-	push @runs, [ $run, $gatekeeper ];
+	my $blocker = close_waitpoint($old, $database);
+	my $run = start_run($old, $database, $databases{$database}[1], 'connections_redesign.debug_waitpoint' => $interrupted{$database});
+	wait_for_waitpoint($run) or die "it did not come to the gate: " . end_run($run);
+	push @runs, [ $run, $blocker ];
 }
 $old->stop;
 foreach (@runs)
 {
-	my ($run, $gatekeeper) = @$_;
+	my ($run, $blocker) = @$_;
 	like(end_run($run), qr/57P01/, "the server's stop ends the run in $run->{database}");
-	$gatekeeper->{run}->kill_kill;
+	$blocker->{run}->kill_kill;
 }
 $old->start;
 my %before = map { $_ => everything_of($old, $_) } keys %databases;

@@ -1,0 +1,108 @@
+/*-------------------------------------------------------------------------
+ *
+ * row_fill.h
+ *	  One row from one shape to the other.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CRD_ROW_FILL_H
+#define CRD_ROW_FILL_H
+
+#include "access/htup.h"
+#include "utils/rel.h"
+#include "utils/reltrigger.h"
+
+#include "data/saved_state.h"
+
+/* What makes a row that is there right, as a trigger does one that is written */
+typedef enum CrdRowFix
+{
+	CRD_FIX_ENTRY_ID,			/* available_connection_id, as the bridge */
+	CRD_FIX_LEGACY_COLUMNS,		/* provider, type and so on, as the bridge
+								 * back */
+	CRD_FIX_NULL_LABELS,		/* labels that were NULL before a rollback */
+	CRD_SAVE_TYPE				/* nothing: what the type keeper looks at */
+} CrdRowFix;
+
+/* How a column reads as text: like column::text */
+typedef struct CrdRowColumn
+{
+	int			attnum;			/* 0 where it is not there */
+	Oid			type;			/* below all domains */
+	FmgrInfo	to_text;
+	bool		is_text;		/* needs no function */
+	bool		by_settings;	/* the text may depend on settings */
+	bool		cast;			/* to_text gives a text, not a C string */
+} CrdRowColumn;
+
+/* One entry of the catalog, as the arguments tell it */
+typedef struct CrdRowEntry
+{
+	Datum		id;
+	const char *id_text;
+	const char *provider;
+	const char *capability;		/* or NULL */
+	const char *type;			/* or NULL */
+} CrdRowEntry;
+
+typedef struct CrdRowFill
+{
+	CrdRowFix	fix;
+	MemoryContext context;
+
+	CrdRowColumn provider;
+	CrdRowColumn type;
+	CrdRowColumn label;
+	CrdRowColumn id;
+	int			config;
+	Oid			config_type;
+	int16		id_length;
+	bool		id_by_value;
+
+	int			nkeys;			/* columns of the primary key */
+	CrdRowColumn *keys;
+	TupleDesc	key_desc;
+	bool		enter_settings; /* for texts that the keepsake has */
+
+	bool		usable;			/* the table has all that it takes */
+	bool		has_connection_types;	/* there are some to the dictionary */
+	bool		empty_labels;	/* instead of NULL */
+	struct bloom_filter *filter;
+	List	   *null_labels;	/* of char *, keys to be kept */
+
+	int			nentries;
+	CrdRowEntry *entries;
+} CrdRowFill;
+
+/*
+ * Prepare to fill the rows of a relation that has the bridge.  It lasts as long
+ * as the memory context, also beyond the transaction; NULL where the relation
+ * has not what it takes.
+ */
+extern CrdRowFill *crd_row_fill_open(Relation rel, CrdRowFix fix,
+									 MemoryContext context);
+
+/* Whether the row is to be filled; crd_row_fill_apply() may find that it cannot. */
+extern bool crd_row_fill_needed(CrdRowFill *fill, HeapTuple tuple,
+								TupleDesc desc);
+
+/* The row as it should be, or NULL where it is or cannot be made right. */
+extern HeapTuple crd_row_fill_apply(CrdRowFill *fill, HeapTuple tuple,
+									TupleDesc desc);
+
+/*
+ * Keep what was learnt of the rows that were filled, in their transaction.
+ */
+extern void crd_row_fill_flush(CrdRowFill *fill);
+
+extern CrdRowFill *crd_row_fill_of_trigger(Relation rel, const Trigger *trigger,
+										   CrdRowFix fix, MemoryContext context);
+extern char *crd_row_saved_text(CrdRowFill *fill, CrdRowColumn *column, HeapTuple tuple,
+								TupleDesc desc);
+extern char *crd_row_column_text(CrdRowColumn *column, HeapTuple tuple, TupleDesc desc);
+extern char *crd_row_key_text(CrdRowFill *fill, HeapTuple tuple, TupleDesc desc);
+extern bool crd_row_has_own_type(CrdRowFill *fill, HeapTuple tuple, TupleDesc desc);
+extern HeapTuple crd_row_fill(CrdRowFill *fill, HeapTuple tuple, HeapTuple old,
+							  TupleDesc desc);
+
+#endif							/* CRD_ROW_FILL_H */

@@ -1,0 +1,35 @@
+/*-------------------------------------------------------------------------
+ *
+ * bridge.h
+ *	  The triggers that keep both shapes of a row right while two versions of
+ *	  the application are in use, and the same for the rows that are there.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CRD_BRIDGE_H
+#define CRD_BRIDGE_H
+
+#include "access/htup.h"
+#include "utils/relcache.h"
+
+#include "data/rollback_exprs.h"
+#include "schema/schema.h"
+
+/* The CREATE TRIGGER statements, with all that they need as arguments. */
+extern char *crd_sync_trigger_ddl(const CrdSchema *schema);
+extern char *crd_reverse_sync_trigger_ddl(const CrdSchema *schema,
+										  const CrdRollbackExprs *exprs,
+										  const CrdSavedState *saved);
+extern char *crd_type_save_trigger_ddl(const CrdSchema *schema,
+									   const List *dictionary);
+
+/*
+ * Whether the bridge is there, and would be created with the same arguments: the
+ * catalog may have got other entries since.
+ */
+extern bool crd_sync_trigger_is_current(const CrdSchema *schema);
+extern bool crd_reverse_sync_trigger_is_current(const CrdSchema *schema,
+												const CrdRollbackExprs *exprs,
+												const CrdSavedState *saved);
+
+#endif							/* CRD_BRIDGE_H */

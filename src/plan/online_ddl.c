@@ -1,0 +1,359 @@
+/*-------------------------------------------------------------------------
+ *
+ * online_ddl.c
+ *	  DDL that lets the application go on: CONCURRENTLY, NOT VALID and VALIDATE,
+ *	  partitions one by one.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "commands/defrem.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "base/sql_exec.h"
+#include "plan/steps.h"
+
+/* A foreign key of connections, its name and definition as DDL spells them */
+typedef struct ForeignKey
+{
+	const char *name;
+	const char *definition;
+	const char *purpose;
+	bool		to_catalog;
+} ForeignKey;
+
+static void validate_one(CrdPlanBuilder *builder, const char *table,
+						 const char *constraint, const char *phase);
+static void add_foreign_key(CrdPlanBuilder *builder, const char *table,
+							const ForeignKey *key, const char *not_valid);
+static void add_foreign_keys(CrdPlanBuilder *builder, const CrdResult *partitions,
+							 ForeignKey *key);
+static void restore_foreign_keys(CrdPlanBuilder *builder,
+								 const CrdSavedDdl *ddl,
+								 const CrdOnlineDdl *online_ddl);
+static void delete_restored(CrdPlanBuilder *builder, const CrdSavedDdl *ddl,
+							const char *next);
+static bool is_partitioned(const CrdPlanBuilder *builder);
+
+/*
+ * Names of constraints, here and below, are as DDL spells them.
+ *
+ * Partitions first, one by one: then the partitioned table has nothing to scan.
+ */
+void
+crd_online_validate(CrdPlanBuilder *builder, const char *constraint, const char *phase)
+{
+	CrdResult  *rows;
+
+	rows = crd_query(CRD_CALLER,
+					 "SELECT t.relid::regclass::text FROM pg_partition_tree($1::oid) t"
+					 " LEFT JOIN pg_constraint c ON c.conrelid = t.relid AND quote_ident(c.conname) = $2"
+					 " WHERE t.isleaf AND t.level > 0 AND c.convalidated IS NOT TRUE ORDER BY t.relid", 2,
+					 psprintf("%u", builder->schema->relation[CRD_CONNECTIONS].relid), constraint);
+	for (int i = 0; i < rows->nrows; i++)
+		validate_one(builder, rows->row[i][0], constraint, phase);
+	validate_one(builder, "connections.connections", constraint, phase);
+}
+
+static void
+validate_one(CrdPlanBuilder *builder, const char *table, const char *constraint,
+			 const char *phase)
+{
+	crd_plan_add(builder, CRD_PREPARE, CRD_AS_TABLE_OWNER, CRD_CONNECTIONS, ShareUpdateExclusiveLock,
+				 "check the rows that are there", "ALTER TABLE %s VALIDATE CONSTRAINT %s",
+				 table, constraint);
+	crd_plan_end_phase(builder, phase);
+}
+
+static void
+drop_index(CrdPlanBuilder *builder, const char *name)
+{
+	crd_plan_add(builder, CRD_PREPARE, CRD_AS_TABLE_OWNER, CRD_CONNECTIONS, AccessExclusiveLock,
+				 "make room for an index that was left INVALID", "DROP INDEX %s", name);
+	crd_plan_end_phase(builder, "drop_invalid_index");
+}
+
+/*
+ * The index on available_connection_id.  On partitions it is built one by one,
+ * and attached to one on the partitioned table that is valid when all are.
+ */
+void
+crd_online_create_index(CrdPlanBuilder *builder)
+{
+	const CrdSchema *schema = builder->schema;
+	CrdResult  *rows;
+	const char **names;
+
+	if (!is_partitioned(builder))
+	{
+		if (OidIsValid(schema->invalid_fk_index))
+			drop_index(builder, crd_qualified_name(schema->invalid_fk_index));
+		crd_plan_add(builder, CRD_PREPARE, CRD_RUN_IN_WORKER, CRD_CONNECTIONS, ShareUpdateExclusiveLock,
+					 "find the connections of a kind",
+					 "CREATE INDEX CONCURRENTLY ON connections.connections (available_connection_id)");
+		crd_plan_end_phase(builder, "index");
+		return;
+	}
+
+	/* each relation of the tree, with its own index if it has one */
+	rows = crd_query(CRD_CALLER,
+					 "SELECT t.relid::oid, t.parentrelid::oid, t.relid, t.isleaf, i.indexrelid, i.indisvalid,"
+					 " i.indexrelid IN (SELECT inhrelid FROM pg_inherits)"
+					 " FROM pg_partition_tree($1::oid) t"
+					 " LEFT JOIN pg_attribute a ON a.attrelid = t.relid AND a.attname = 'available_connection_id'"
+					 " LEFT JOIN LATERAL (SELECT x.indexrelid, x.indisvalid FROM pg_index x"
+					 "  WHERE x.indrelid = t.relid AND " CRD_INDEX_FITS("x", "a")
+					 "  ORDER BY x.indisvalid DESC, 1 LIMIT 1) i ON true"
+					 " ORDER BY t.level, t.relid", 1,
+					 psprintf("%u", schema->relation[CRD_CONNECTIONS].relid));
+	names = palloc0(sizeof(char *) * Max(rows->nrows, 1));	/* as DDL spells them */
+	for (int i = 0; i < rows->nrows; i++)
+	{
+		const char *const *row = rows->row[i];
+		Oid			relid = atooid(row[0]);
+		bool		leaf = crd_is_true(row[3]);
+		bool		there = row[4] && (!leaf || crd_is_true(row[5]));
+		const char *name;
+
+		if (row[4] && !there)
+			drop_index(builder, crd_qualified_name(atooid(row[4])));
+		name = there ? get_rel_name(atooid(row[4])) :
+			ChooseRelationName(get_rel_name(relid), "available_connection_id", "idx",
+							   get_rel_namespace(relid), false);
+		names[i] = quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), name);
+		if (there)
+			continue;
+		if (leaf)
+			crd_plan_add(builder, CRD_PREPARE, CRD_RUN_IN_WORKER, CRD_CONNECTIONS, ShareUpdateExclusiveLock,
+						 "find the connections of a kind",
+						 "CREATE INDEX CONCURRENTLY %s ON %s (available_connection_id)",
+						 quote_identifier(name), row[2]);
+		else
+			crd_plan_add(builder, CRD_PREPARE, CRD_AS_TABLE_OWNER, CRD_CONNECTIONS, ShareLock,
+						 "an index to attach those of the partitions to",
+						 "CREATE INDEX %s ON ONLY %s (available_connection_id)",
+						 quote_identifier(name), row[2]);
+		crd_plan_end_phase(builder, "index");
+	}
+	for (int i = rows->nrows - 1; i > 0; i--)
+	{
+		int			parent = 0;
+
+		if (crd_is_true(rows->row[i][6]))
+			continue;
+		while (strcmp(rows->row[parent][0], rows->row[i][1]) != 0)
+			parent++;
+		crd_plan_add(builder, CRD_PREPARE, CRD_AS_TABLE_OWNER, CRD_CONNECTIONS, AccessExclusiveLock,
+					 "one of its parts", "ALTER INDEX %s ATTACH PARTITION %s",
+					 names[parent], names[i]);
+		crd_plan_end_phase(builder, "attach_index");
+	}
+}
+
+/*
+ * The foreign key, not valid at first.  Partitions get theirs before, which the
+ * one of the partitioned table then takes over without a scan.
+ */
+void
+crd_online_create_foreign_key(CrdPlanBuilder *builder)
+{
+	const CrdSchema *schema = builder->schema;
+	ForeignKey	key = {
+		.definition = "FOREIGN KEY (available_connection_id)"
+		" REFERENCES connections.available_connections (id) ON DELETE RESTRICT",
+		.purpose = "every connection is of an available kind, and no kind in use can be deleted",
+		.to_catalog = true
+	};
+
+	if (schema->fk_is_valid_restrict)
+		return;
+	key.name = quote_identifier(schema->fk_needs_validation ? schema->fk_name :
+								ChooseConstraintName("connections", "available_connection_id", "fkey",
+													 get_rel_namespace(schema->relation[CRD_CONNECTIONS].relid), NIL));
+	if (is_partitioned(builder))
+	{
+		CrdResult  *rows;
+
+		rows = crd_query(CRD_CALLER,
+						 "SELECT t.relid::regclass, quote_ident(c.conname), c.convalidated FROM pg_partition_tree($1::oid) t"
+						 " LEFT JOIN pg_attribute a ON a.attrelid = t.relid AND a.attname = 'available_connection_id'"
+						 " LEFT JOIN LATERAL (SELECT f.conname, f.convalidated FROM pg_constraint f"
+						 "  WHERE f.contype = 'f' AND f.conrelid = t.relid AND f.confrelid = $2::oid"
+						 "  AND f.conkey = ARRAY[a.attnum] AND f.confdeltype = 'r' AND pg_get_constraintdef(f.oid) NOT LIKE '% NOT ENFORCED' ORDER BY f.convalidated DESC LIMIT 1) c ON true"
+						 " WHERE t.isleaf AND t.level > 0 ORDER BY t.relid", 2,
+						 psprintf("%u", schema->relation[CRD_CONNECTIONS].relid),
+						 psprintf("%u", schema->relation[CRD_AVAILABLE_CONNECTIONS].relid));
+		/* all have the same name, also those that are there already */
+		for (int i = 0; i < rows->nrows; i++)
+			if (rows->row[i][1])
+				key.name = rows->row[i][1];
+		add_foreign_keys(builder, rows, &key);
+		add_foreign_key(builder, "connections.connections", &key, "");
+		return;
+	}
+	if (!schema->fk_needs_validation)
+		add_foreign_key(builder, "connections.connections", &key, " NOT VALID");
+	crd_online_validate(builder, key.name, "validate_foreign_key");
+}
+
+static void
+add_foreign_key(CrdPlanBuilder *builder, const char *table, const ForeignKey *key,
+				const char *not_valid)
+{
+	if (key->to_catalog)
+		crd_plan_add(builder, CRD_PREPARE, CRD_AS_TABLE_OWNER, CRD_AVAILABLE_CONNECTIONS, ShareRowExclusiveLock,
+					 "the foreign key will watch this table, too",
+					 "LOCK TABLE connections.available_connections IN SHARE ROW EXCLUSIVE MODE");
+	crd_plan_add(builder, CRD_PREPARE, CRD_AS_TABLE_OWNER, CRD_CONNECTIONS, ShareRowExclusiveLock,
+				 key->purpose, "ALTER TABLE %s ADD CONSTRAINT %s %s%s", table,
+				 key->name, key->definition, not_valid);
+	crd_plan_end_phase(builder, "foreign_key");
+}
+
+/*
+ * The foreign keys of partitions, before the one of the partitioned table: a row
+ * for each, with the name of its own and whether that is valid.
+ */
+static void
+add_foreign_keys(CrdPlanBuilder *builder, const CrdResult *partitions,
+				 ForeignKey *key)
+{
+	for (int i = 0; i < partitions->nrows; i++)
+	{
+		const char *const *row = partitions->row[i];
+
+		if (crd_is_true(row[2]))
+			continue;
+		if (row[1] == NULL)
+			add_foreign_key(builder, row[0], key, " NOT VALID");
+		validate_one(builder, row[0], row[1] ? row[1] : key->name, "validate_foreign_key");
+	}
+}
+
+/*
+ * Bring back what went with the columns and takes time, one by one; what is back
+ * is deleted from the keepsake.
+ */
+void
+crd_online_restore_remaining(CrdPlanBuilder *builder)
+{
+	ListCell   *lc;
+
+	foreach(lc, builder->saved->ddl[builder->step])
+	{
+		const CrdSavedDdl *ddl = lfirst(lc);
+		CrdOnlineDdl online_ddl = crd_online_ddl(ddl);
+		bool		first = !(builder->online && crd_has_column(builder->schema, CRD_LABEL) &&
+							  crd_online_restored_at_switchover(ddl, &online_ddl));
+		bool		valid = false;
+
+		if (first && online_ddl.index)
+		{
+			CrdResult  *rows = crd_query(CRD_CALLER,
+										 "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass($1)"
+										 " AND pg_get_indexdef(indexrelid) = $2", 2,
+										 online_ddl.index, online_ddl.index_definition);
+
+			/* another's of that name is in the way of ours, as the checks say */
+			valid = rows->nrows > 0 && crd_is_true(rows->row[0][0]);
+			if (rows->nrows > 0 && !valid)
+				drop_index(builder, online_ddl.index);
+		}
+
+		/* in one transaction, it need not come in parts */
+		if (!builder->online && !valid)
+		{
+			online_ddl.create = ddl->statement;
+			online_ddl.finish = online_ddl.index = online_ddl.foreign_key = NULL;
+			online_ddl.lock_mode = AccessExclusiveLock;
+		}
+		if (first && online_ddl.index)
+		{
+			if (!valid)
+				crd_plan_add(builder, CRD_PREPARE, CRD_RUN_IN_WORKER, CRD_CONNECTIONS,
+							 ShareUpdateExclusiveLock, "bring back what went with the column",
+							 "%s", online_ddl.create);
+			delete_restored(builder, ddl, online_ddl.finish);
+		}
+		else if (first)
+		{
+			if (online_ddl.foreign_key)
+				restore_foreign_keys(builder, ddl, &online_ddl);
+			crd_online_restore(builder, ddl, online_ddl.create, online_ddl.lock_mode, online_ddl.finish);
+		}
+		crd_plan_end_phase(builder, "restore");
+		if (online_ddl.finish)
+			crd_online_restore(builder, ddl, online_ddl.finish, online_ddl.finish_scans ?
+							   ShareUpdateExclusiveLock : AccessExclusiveLock, NULL);
+		crd_plan_end_phase(builder, "restore");
+	}
+}
+
+/*
+ * What the partitions need of a foreign key before the partitioned table.  Where
+ * something else has its name there, it comes with that of the partitioned table.
+ */
+static void
+restore_foreign_keys(CrdPlanBuilder *builder, const CrdSavedDdl *ddl,
+					 const CrdOnlineDdl *online_ddl)
+{
+	ForeignKey	key = {
+		.name = online_ddl->foreign_key,
+		.definition = online_ddl->definition,
+		.purpose = "bring back what went with the column",
+	};
+
+	add_foreign_keys(builder,
+					 crd_query(CRD_CALLER,
+							   "SELECT t.relid::regclass, quote_ident(c.conname), c.convalidated OR starts_with(pg_get_constraintdef(c.oid), $3) IS FALSE"
+							   " FROM pg_partition_tree($1::regclass) t"
+							   " LEFT JOIN pg_constraint c ON c.conrelid = t.relid AND quote_ident(c.conname) = $2"
+							   " WHERE t.isleaf ORDER BY t.relid", 3,
+							   ddl->relation, key.name, key.definition),
+					 &key);
+}
+
+/*
+ * Whether it takes no time and should hold for all that the old application
+ * writes.
+ */
+bool
+crd_online_restored_at_switchover(const CrdSavedDdl *ddl, const CrdOnlineDdl *online_ddl)
+{
+	return ddl->of_column ||
+		online_ddl->is_check;
+}
+
+/* Run a ddl statement; "next" is what is left of it to be run later, or NULL. */
+void
+crd_online_restore(CrdPlanBuilder *builder, const CrdSavedDdl *ddl,
+				   const char *statement, LOCKMODE lock_mode, const char *next)
+{
+	crd_plan_restore(builder, CRD_FINISH, CRD_CONNECTIONS, lock_mode, ddl, statement);
+	delete_restored(builder, ddl, next);
+}
+
+static void
+delete_restored(CrdPlanBuilder *builder, const CrdSavedDdl *ddl, const char *next)
+{
+	if (next)
+		crd_plan_add(builder, CRD_FINISH, CRD_AS_EXTENSION_OWNER, CRD_CONNECTIONS, RowExclusiveLock,
+					 "the rest of it comes later",
+					 "UPDATE connections_redesign.saved_ddl SET statement = %s, name = NULL WHERE step = %d AND seq = %d",
+					 quote_literal_cstr(next), builder->step, ddl->seq);
+	else
+		crd_plan_add(builder, CRD_FINISH, CRD_AS_EXTENSION_OWNER, CRD_CONNECTIONS, RowExclusiveLock,
+					 "it is back",
+					 "DELETE FROM connections_redesign.saved_ddl WHERE step = %d AND seq = %d",
+					 builder->step, ddl->seq);
+}
+
+static bool
+is_partitioned(const CrdPlanBuilder *builder)
+{
+	return builder->schema->relation[CRD_CONNECTIONS].relkind == RELKIND_PARTITIONED_TABLE;
+}

@@ -1,0 +1,449 @@
+/*-------------------------------------------------------------------------
+ *
+ * planner.c
+ *	  What the atomic and the online form of the steps are planned with: putting
+ *	  actions together, and the keepsake's part in them.  See planner.h.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "data/sync_trigger.h"
+#include "plan/plan_builder.h"
+
+static void save_column(CrdPlanBuilder *builder, StringInfo values, bool up,
+						int *seq, CrdColumnId id);
+
+void
+crd_plan_builder_init(CrdPlanBuilder *builder, CrdContext *context, bool online)
+{
+	memset(builder, 0, sizeof(CrdPlanBuilder));
+	builder->context = context;
+	builder->schema = context->schema;
+	builder->saved = context->saved;
+	builder->online = online;
+	builder->plan = palloc0(sizeof(CrdPlan));
+	initStringInfo(&builder->filled);
+	for (CrdTable table = 0; table < CRD_NTABLES; table++)
+	{
+		initStringInfo(&builder->clauses[table]);
+		initStringInfo(&builder->purposes[table]);
+	}
+}
+
+CrdAction *
+crd_plan_action(int step, CrdActionKind kind, CrdTable table, LOCKMODE lock_mode,
+				const char *purpose, const char *statement)
+{
+	CrdAction  *action = palloc0(sizeof(CrdAction));
+
+	action->step = step;
+	action->kind = kind;
+	action->table = table;
+	action->lock_mode = lock_mode;
+	action->purpose = purpose;
+	action->statement = statement;
+	return action;
+}
+
+List *
+crd_plan_collect(CrdPlanBuilder *builder, bool up)
+{
+	List	   *actions = NIL;
+
+	for (int i = 0; i < CRD_NTABLES; i++)
+	{
+		CrdTable	table = up == (i == 0) ? CRD_AVAILABLE_CONNECTIONS : CRD_CONNECTIONS;
+		StringInfo	clauses = &builder->clauses[table];
+
+		if (clauses->len > 0)
+			builder->sections[table][CRD_REWRITE] =
+				list_make1(crd_plan_action(builder->clauses_step[table], CRD_AS_TABLE_OWNER, table,
+										   AccessExclusiveLock,
+										   pstrdup(builder->purposes[table].data),
+										   psprintf("ALTER TABLE %s %s",
+													builder->schema->relation[table].name,
+													clauses->data)));
+		resetStringInfo(clauses);
+		builder->clauses_step[table] = 0;
+		resetStringInfo(&builder->purposes[table]);
+		for (CrdPlanSection section = 0; section < CRD_NSECTIONS; section++)
+		{
+			actions = list_concat(actions, builder->sections[table][section]);
+			builder->sections[table][section] = NIL;
+		}
+	}
+	return actions;
+}
+
+CrdAction *
+crd_plan_add(CrdPlanBuilder *builder, CrdPlanSection section, CrdActionKind kind, CrdTable table,
+			 LOCKMODE lock_mode, const char *purpose, const char *format,...)
+{
+	StringInfoData buf;
+	CrdAction  *action;
+	int			needed;
+
+	initStringInfo(&buf);
+	do
+	{
+		va_list		args;
+
+		va_start(args, format);
+		needed = appendStringInfoVA(&buf, format, args);
+		va_end(args);
+		if (needed)
+			enlargeStringInfo(&buf, needed);
+	} while (needed);
+	action = crd_plan_action(builder->step, kind, table, lock_mode, purpose, buf.data);
+	builder->sections[table][section] = lappend(builder->sections[table][section], action);
+	return action;
+}
+
+void
+crd_plan_restore(CrdPlanBuilder *builder, CrdPlanSection section, CrdTable table,
+				 LOCKMODE lock_mode, const CrdSavedDdl *ddl,
+				 const char *statement)
+{
+	crd_plan_add(builder, section, CRD_AS_TABLE_OWNER, table, lock_mode,
+				 "bring back what went with the column", "%s", statement)->role = ddl->grantor;
+}
+
+void
+crd_plan_alter(CrdPlanBuilder *builder, CrdTable table, const char *purpose,
+			   const char *format,...)
+{
+	StringInfo	buf = &builder->clauses[table];
+	int			needed;
+
+	if (buf->len)
+		appendStringInfoString(buf, ", ");
+	do
+	{
+		va_list		args;
+
+		va_start(args, format);
+		needed = appendStringInfoVA(buf, format, args);
+		va_end(args);
+		if (needed)
+			enlargeStringInfo(buf, needed);
+	} while (needed);
+	appendStringInfo(&builder->purposes[table], "%s%s",
+					 builder->purposes[table].len ? "; " : "", purpose);
+	builder->clauses_step[table] = Max(builder->clauses_step[table], builder->step);
+}
+
+void
+crd_plan_save_columns(CrdPlanBuilder *builder, bool up)
+{
+	const CrdSchema *schema = builder->schema;
+	CrdColumnId columns[CRD_NCOLUMNS];
+	int			ncolumns = 0;
+	CrdTable	table;
+	StringInfoData values;
+	int			seq = 0;
+	ListCell   *lc;
+
+	for (int i = 0; i < CRD_NDROPPED_COLUMNS; i++)
+		if (crd_dropped_columns[i].step == builder->step && crd_dropped_columns[i].up == up)
+			columns[ncolumns++] = crd_dropped_columns[i].column;
+	Assert(ncolumns > 0);
+	table = schema->column[columns[0]].table;
+
+	crd_plan_delete_saved(builder, CRD_SAVE, "saved_ddl", builder->saved->has_ddl[builder->step]);
+	initStringInfo(&values);
+	for (int i = 0; i < ncolumns; i++)
+		save_column(builder, &values, up, &seq, columns[i]);
+	/* name is not dropped but renamed; only its NOT NULL goes */
+	if (builder->step == 4)
+		save_column(builder, &values, up, &seq, CRD_NAME);
+	crd_plan_add(builder, CRD_SAVE, CRD_AS_EXTENSION_OWNER, table,
+				 RowExclusiveLock, "keep what the dropped columns were, for the way back",
+				 "INSERT INTO connections_redesign.saved_ddl"
+				 " (step, direction, seq, name, type, not_null, not_null_conname, relation) VALUES %s",
+				 values.data);
+
+	resetStringInfo(&values);
+	foreach(lc, crd_ddl_to_save(schema, columns, ncolumns))
+	{
+		CrdSavedDdl *ddl = lfirst(lc);
+
+		appendStringInfo(&values, "%s(%d, %s, %d, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+						 values.len ? ", " : "", builder->step, up ? "'up'" : "'down'", ++seq,
+						 crd_quote_nullable(ddl->statement), crd_quote_nullable(ddl->relation),
+						 ddl->of_column ? "true" : "false",
+						 crd_quote_nullable(ddl->grantor), crd_quote_nullable(ddl->grantee),
+						 crd_quote_nullable(ddl->constraint), crd_quote_nullable(ddl->keys),
+						 crd_quote_nullable(ddl->condition),
+						 ddl->nulls_distinct ? "true" : "false");
+	}
+	if (values.len)
+		crd_plan_add(builder, CRD_SAVE, CRD_AS_EXTENSION_OWNER, table,
+					 RowExclusiveLock, "keep what goes with them",
+					 "INSERT INTO connections_redesign.saved_ddl (step, direction, seq, statement, relation,"
+					 " of_column, grantor, grantee, name, keys, condition, nulls_distinct) VALUES %s",
+					 values.data);
+}
+
+/* NOT NULL on available_connection_id is step 3's, which is undone before. */
+static void
+save_column(CrdPlanBuilder *builder, StringInfo values, bool up, int *seq,
+			CrdColumnId id)
+{
+	const CrdColumn *column = &builder->schema->column[id];
+	bool		not_null = column->not_null && id != CRD_AVAILABLE_CONNECTION_ID;
+	ListCell   *lc;
+
+	appendStringInfo(values, "%s(%d, %s, %d, %s, %s, %s, %s, NULL)",
+					 values->len ? ", " : "", builder->step,
+					 up ? "'up'" : "'down'", ++*seq,
+					 crd_quote_nullable(column->name), crd_quote_nullable(column->type),
+					 not_null ? "true" : "false",
+					 crd_quote_nullable(not_null ? column->not_null_conname : NULL));
+	if (!not_null)
+		return;
+	foreach(lc, crd_partition_not_nulls(builder->schema, id))
+	{
+		CrdPartitionNotNull *own = lfirst(lc);
+
+		appendStringInfo(values, ", (%d, %s, %d, %s, NULL, true, %s, %s)",
+						 builder->step, up ? "'up'" : "'down'", ++*seq,
+						 crd_quote_nullable(own->column), crd_quote_nullable(own->name),
+						 crd_quote_nullable(own->relation));
+	}
+}
+
+void
+crd_plan_save_index(CrdPlanBuilder *builder)
+{
+	Oid			index = builder->schema->step3_index;
+
+	crd_plan_delete_saved(builder, CRD_SAVE, "saved_ddl", builder->saved->has_ddl[3]);
+	if (OidIsValid(index))
+		crd_plan_add(builder, CRD_SAVE, CRD_AS_EXTENSION_OWNER, CRD_CONNECTIONS, RowExclusiveLock,
+					 "remember that the index was there before",
+					 "INSERT INTO connections_redesign.saved_ddl (step, direction, seq, statement) VALUES (3, 'up', 1, %s)",
+					 quote_literal_cstr(get_rel_name(index)));
+}
+
+void
+crd_plan_save_entry_types(CrdPlanBuilder *builder)
+{
+	StringInfoData values;
+	ListCell   *lc;
+
+	crd_plan_delete_saved_types(builder, CRD_SAVE);
+	initStringInfo(&values);
+	foreach(lc, crd_context_entry_types(builder->context))
+	{
+		CrdEntryType *entry_type = lfirst(lc);
+
+		appendStringInfo(&values, "%s(%s, %s)", values.len ? ", " : "",
+						 crd_quote_nullable(entry_type->id), crd_quote_nullable(entry_type->type));
+	}
+	if (values.len)
+		crd_plan_add(builder, CRD_SAVE, CRD_AS_EXTENSION_OWNER, CRD_CONNECTIONS, RowExclusiveLock,
+					 "keep the type that most connections of each kind have",
+					 "INSERT INTO connections_redesign.saved_entry_type (available_connection_id, type) VALUES %s",
+					 values.data);
+}
+
+void
+crd_plan_save_key_expression(CrdPlanBuilder *builder)
+{
+	const char *known = builder->saved->pk_text_expr;
+
+	if (known && strcmp(known, builder->schema->pk_text_expr) == 0)
+		return;
+	crd_plan_delete_saved(builder, CRD_SAVE, "saved_key_expression", known != NULL);
+	crd_plan_add(builder, CRD_SAVE, CRD_AS_EXTENSION_OWNER, CRD_CONNECTIONS, RowExclusiveLock,
+				 "remember by which key these connections are kept",
+				 "INSERT INTO connections_redesign.saved_key_expression (expression) VALUES (%s)",
+				 quote_literal_cstr(builder->schema->pk_text_expr));
+}
+
+void
+crd_plan_delete_saved(CrdPlanBuilder *builder, CrdPlanSection section, const char *from, bool anything)
+{
+	if (!anything)
+		return;
+	if (strcmp(from, "saved_ddl") == 0)
+		from = psprintf("saved_ddl WHERE step = %d", builder->step);
+	crd_plan_add(builder, section, CRD_AS_EXTENSION_OWNER,
+				 builder->step == 1 ? CRD_AVAILABLE_CONNECTIONS : CRD_CONNECTIONS, RowExclusiveLock,
+				 "what was kept has been used",
+				 "DELETE FROM connections_redesign.%s", from);
+}
+
+void
+crd_plan_delete_saved_types(CrdPlanBuilder *builder, CrdPlanSection section)
+{
+	crd_plan_delete_saved(builder, section, "saved_entry_type", builder->saved->entry_types != NIL);
+	crd_plan_delete_saved(builder, section, "saved_connection_type", builder->saved->has_connection_types);
+}
+
+void
+crd_plan_drop_partition_not_nulls(CrdPlanBuilder *builder, CrdPlanSection section)
+{
+	CrdResult  *rows;
+
+	rows = crd_query(CRD_CALLER,
+					 "SELECT n.conrelid::regclass FROM pg_partition_tree($1::oid) t"
+					 " JOIN pg_attribute a ON a.attrelid = t.relid AND a.attname = 'name'"
+					 " JOIN pg_constraint n ON n.conrelid = t.relid AND n.contype = 'n' AND n.conislocal"
+					 "  AND n.conkey = ARRAY[a.attnum]"
+					 " WHERE t.level > 0 ORDER BY t.level, t.relid", 1,
+					 psprintf("%u", builder->schema->relation[CRD_CONNECTIONS].relid));
+	for (int i = 0; i < rows->nrows; i++)
+		crd_plan_add(builder, section, CRD_AS_TABLE_OWNER, CRD_CONNECTIONS, AccessExclusiveLock,
+					 "label may be NULL in the partition, too",
+					 "ALTER TABLE %s ALTER COLUMN name DROP NOT NULL", rows->row[i][0]);
+}
+
+void
+crd_plan_create_sync_trigger(CrdPlanBuilder *builder)
+{
+	/* others may have applied step 4 without dropping it */
+	crd_plan_drop_trigger(builder, builder->schema->has_sync_trigger, CRD_SYNC_TRIGGER,
+						  "make room for the bridge");
+	crd_plan_create_trigger(builder, CRD_SYNC_TRIGGER,
+							"keep available_connection_id right while provider and type are written",
+							crd_sync_trigger_ddl(builder->schema));
+}
+
+void
+crd_plan_create_trigger(CrdPlanBuilder *builder, const char *trigger,
+						const char *purpose, const char *ddl)
+{
+	crd_plan_add(builder, CRD_FINISH, CRD_AS_TABLE_OWNER, CRD_CONNECTIONS, ShareRowExclusiveLock,
+				 purpose, "%s", ddl);
+	crd_plan_add(builder, CRD_FINISH, CRD_AS_TABLE_OWNER, CRD_CONNECTIONS, ShareRowExclusiveLock,
+				 "also for rows that replication or a restore writes",
+				 "ALTER TABLE connections.connections ENABLE ALWAYS TRIGGER %s",
+				 quote_identifier(trigger));
+}
+
+void
+crd_plan_drop_trigger(CrdPlanBuilder *builder, bool there, const char *trigger,
+					  const char *purpose)
+{
+	if (there)
+		crd_plan_add(builder, CRD_PREPARE, CRD_AS_TABLE_OWNER, CRD_CONNECTIONS,
+					 AccessExclusiveLock, purpose,
+					 "DROP TRIGGER %s ON connections.connections",
+					 quote_identifier(trigger));
+}
+
+const char *
+crd_plan_saved_type(CrdPlanBuilder *builder, const char *column)
+{
+	const CrdSavedColumn *saved_column = crd_saved_column(builder->saved, builder->step,
+														  column);
+
+	return saved_column ? saved_column->type : "text";
+}
+
+void
+crd_plan_set_not_null(CrdPlanBuilder *builder, CrdTable table, const char *column,
+					  const char *now)
+{
+	const CrdSavedColumn *saved_column = crd_saved_column(builder->saved, builder->step,
+														  column);
+	const char *purpose = psprintf("%s is required", now);
+	const char *clause = psprintf("ALTER COLUMN %s SET NOT NULL", now);
+	bool		own = false;
+	ListCell   *lc;
+
+	if (saved_column && saved_column->not_null_conname)
+		clause = psprintf("ADD CONSTRAINT %s NOT NULL %s", quote_identifier(saved_column->not_null_conname), now);
+	foreach(lc, builder->saved->partition_not_nulls[builder->step])
+	{
+		CrdPartitionNotNull *not_null = lfirst(lc);
+
+		if (strcmp(not_null->column, column) != 0)
+			continue;
+		own = true;
+		crd_plan_add(builder, CRD_FINISH, CRD_AS_TABLE_OWNER, table, AccessExclusiveLock, purpose,
+					 "ALTER TABLE %s ADD CONSTRAINT %s NOT NULL %s",
+					 not_null->relation, quote_identifier(not_null->name), now);
+	}
+
+	/* what a partition has becomes part of the table's, and keeps its name */
+	if (own)
+		crd_plan_add(builder, CRD_FINISH, CRD_AS_TABLE_OWNER, table, AccessExclusiveLock, purpose,
+					 "ALTER TABLE %s %s", builder->schema->relation[table].name, clause);
+	else
+		crd_plan_alter(builder, table, purpose, "%s", clause);
+}
+
+bool
+crd_plan_saved_not_null(CrdPlanBuilder *builder, const char *column)
+{
+	return crd_saved_not_null(builder->saved, builder->step, column);
+}
+
+void
+crd_finish_step4_up(CrdPlanBuilder *builder)
+{
+	const CrdSchema *schema = builder->schema;
+	const char *condition = psprintf("label::text = '' AND connections_redesign.saved_label_was_null(%s)",
+									 schema->pk_text_expr);
+	const char *update = psprintf("UPDATE connections.connections SET label = NULL WHERE %s", condition);
+
+	if (!builder->saved->has_null_labels)
+		return;
+	if (builder->online)
+	{
+		crd_plan_backfill(builder, CRD_FIX_NULL_LABELS,
+						  "labels that were NULL before the rollback, and are still empty, are NULL again", update);
+		crd_plan_verify_rows(builder, "all of them are", condition);
+	}
+	else
+		crd_plan_add(builder, CRD_FINISH, CRD_RUN_AS_REPLICA, CRD_CONNECTIONS, RowExclusiveLock,
+					 "labels that were NULL before the rollback, and are still empty, are NULL again",
+					 "%s", update);
+	crd_plan_delete_saved(builder, CRD_FINISH, "saved_null_label", true);
+	crd_plan_end_phase(builder, "null_labels");
+}
+
+/*
+ * What was added since the last call becomes a phase, if there is anything.  In
+ * one transaction, there are no phases.
+ */
+void
+crd_plan_end_phase(CrdPlanBuilder *builder, const char *name)
+{
+	CrdPhase   *phase;
+
+	if (!builder->online)
+		return;
+	phase = palloc0(sizeof(CrdPhase));
+	phase->name = name;
+	phase->step = builder->step;
+	phase->up = builder->up;
+	phase->rows = builder->plan->rows[builder->step];
+	phase->actions = crd_plan_collect(builder, phase->up);
+	if (phase->actions != NIL)
+		builder->plan->phases = lappend(builder->plan->phases, phase);
+}
+
+void
+crd_plan_backfill(CrdPlanBuilder *builder, CrdRowFix fix, const char *purpose,
+				  const char *statement)
+{
+	crd_plan_add(builder, CRD_SAVE, CRD_BACKFILL, CRD_CONNECTIONS, RowExclusiveLock,
+				 psprintf("%s, in short transactions and without triggers", purpose),
+				 "%s", statement)->fix = fix;
+}
+
+/* The walk before it is over when no row meets the condition any more. */
+void
+crd_plan_verify_rows(CrdPlanBuilder *builder, const char *purpose, const char *condition)
+{
+	crd_plan_add(builder, CRD_SAVE, CRD_VERIFY_ROWS, CRD_CONNECTIONS, AccessShareLock, purpose,
+				 "SELECT count(*), count(*) FILTER (WHERE %s) FROM connections.connections",
+				 condition);
+}
