@@ -73,25 +73,53 @@ COMMENT ON TABLE connections_redesign.pause_request IS 'the online run that conn
 -- The keepsake: what a rollback needs
 --
 
+CREATE TABLE connections_redesign.saved_column (
+	step pg_catalog.int4 NOT NULL,
+	direction pg_catalog.text NOT NULL CHECK (direction OPERATOR(pg_catalog.=) ANY (ARRAY['up', 'down'])),
+	name pg_catalog.text NOT NULL,
+	type pg_catalog.text NOT NULL,
+	not_null pg_catalog.bool NOT NULL,
+	not_null_conname pg_catalog.text,
+	PRIMARY KEY (step, name)
+);
+COMMENT ON TABLE connections_redesign.saved_column IS 'the columns that a step dropped or renamed on its way up or down: type with modifier and collation, and NOT NULL, with the name of its constraint from PostgreSQL 18 on';
+
 CREATE TABLE connections_redesign.saved_ddl (
 	step pg_catalog.int4 NOT NULL,
 	direction pg_catalog.text NOT NULL CHECK (direction OPERATOR(pg_catalog.=) ANY (ARRAY['up', 'down'])),
 	seq pg_catalog.int4 NOT NULL,
+	kind pg_catalog.text NOT NULL CHECK (kind OPERATOR(pg_catalog.=) ANY (ARRAY['column property', 'index', 'unique index', 'check',
+		'foreign key', 'unique', 'exclude', 'not null', 'statistics', 'property'])),
+	relation pg_catalog.text NOT NULL,
+	schema pg_catalog.text,
 	name pg_catalog.text,
-	type pg_catalog.text,
-	not_null pg_catalog.bool,
-	not_null_conname pg_catalog.text,
-	statement pg_catalog.text,
-	relation pg_catalog.text,
-	of_column pg_catalog.bool NOT NULL DEFAULT false,
+	definition pg_catalog.text NOT NULL,
+	index_definition pg_catalog.text,
+	deferral pg_catalog.text,
+	validated pg_catalog.bool NOT NULL,
+	has_expressions pg_catalog.bool NOT NULL,
+	columns pg_catalog.text[],
+	needs pg_catalog.jsonb,
 	grantor pg_catalog.text,
 	grantee pg_catalog.text,
 	keys pg_catalog.text[],
 	condition pg_catalog.text,
-	nulls_distinct pg_catalog.bool NOT NULL DEFAULT true,
+	nulls_distinct pg_catalog.bool NOT NULL,
+	created pg_catalog.bool NOT NULL DEFAULT false,
 	PRIMARY KEY (step, seq)
 );
-COMMENT ON TABLE connections_redesign.saved_ddl IS 'shape of the columns that a step dropped on its way up or down (statement IS NULL; of a partition, only the name of its NOT NULL), and the statements that bring back what went with them';
+COMMENT ON TABLE connections_redesign.saved_ddl IS 'the objects that were dropped together with columns, and their properties, in the order in which they can be restored';
+COMMENT ON COLUMN connections_redesign.saved_ddl.name IS 'the object''s name, not quoted; null for a property';
+COMMENT ON COLUMN connections_redesign.saved_ddl.definition IS 'of an index or a constraint, the part behind the name; of anything else, the whole statement';
+COMMENT ON COLUMN connections_redesign.saved_ddl.needs IS 'the objects that it depends on, outside of the table, as an array of pg_identify_object_as_address() results: type, names, args';
+COMMENT ON COLUMN connections_redesign.saved_ddl.keys IS 'key expressions that must be unique';
+COMMENT ON COLUMN connections_redesign.saved_ddl.condition IS 'condition that each row must meet, or the predicate of a unique index';
+COMMENT ON COLUMN connections_redesign.saved_ddl.created IS 'the object was restored online, and remains to be validated or, of an index, to become a constraint';
+
+CREATE TABLE connections_redesign.saved_index (
+	name pg_catalog.text PRIMARY KEY
+);
+COMMENT ON TABLE connections_redesign.saved_index IS 'the index on available_connection_id that existed before step 3, which the rollback of step 3 keeps';
 
 CREATE TABLE connections_redesign.saved_entry (
 	id pg_catalog.text PRIMARY KEY,
@@ -130,7 +158,9 @@ SELECT pg_catalog.pg_extension_config_dump('connections_redesign.run_step', '');
 SELECT pg_catalog.pg_extension_config_dump('connections_redesign.run_step_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('connections_redesign.online_run', '');
 SELECT pg_catalog.pg_extension_config_dump('connections_redesign.pause_request', '');
+SELECT pg_catalog.pg_extension_config_dump('connections_redesign.saved_column', '');
 SELECT pg_catalog.pg_extension_config_dump('connections_redesign.saved_ddl', '');
+SELECT pg_catalog.pg_extension_config_dump('connections_redesign.saved_index', '');
 SELECT pg_catalog.pg_extension_config_dump('connections_redesign.saved_entry', '');
 SELECT pg_catalog.pg_extension_config_dump('connections_redesign.saved_entry_type', '');
 SELECT pg_catalog.pg_extension_config_dump('connections_redesign.saved_connection_type', '');

@@ -13,6 +13,7 @@
 
 #include "base/sql_exec.h"
 #include "checks/checks_internal.h"
+#include "schema/dependents.h"
 
 /*
  * Report the indexes that cannot stay what they are, the replica identity of a
@@ -94,10 +95,10 @@ report_across_steps(CrdReport *report)
 	{
 		CrdSavedDdl *ddl = lfirst(lc);
 
-		if (!ddl->of_column &&
-			crd_query(CRD_CALLER, "SELECT WHERE $1 ~ $2", 2, ddl->statement,
-					  up ? "\\y(provider|type|name)\\y" : "\\yavailable_connection_id\\y")->nrows > 0)
-			across = lappend(across, unconstify(char *, ddl->statement));
+		if (ddl->kind != CRD_DDL_COLUMN_PROPERTY && ddl->columns &&
+			crd_query(CRD_CALLER, "SELECT WHERE $1::text[] && $2::text[]", 2, ddl->columns,
+					  up ? "{provider,type,name}" : "{available_connection_id}")->nrows > 0)
+			across = lappend(across, unconstify(char *, crd_saved_ddl_statement(ddl)));
 	}
 	if (!up)
 		of_label = crd_dependents(report->context->schema, CRD_LABEL);
@@ -216,13 +217,13 @@ crd_check_function_bodies(CrdReport *report)
 
 /* What brings a NOT NULL back that has a name, as far as that goes. */
 static CrdSavedDdl *
-not_null_statement(const char *relation, const char *name, const char *column)
+not_null_statement(const char *relation, const char *name)
 {
 	CrdSavedDdl *ddl = palloc0(sizeof(CrdSavedDdl));
 
+	ddl->kind = CRD_DDL_NOT_NULL;
 	ddl->relation = relation;
-	ddl->statement = psprintf("ALTER TABLE %s ADD CONSTRAINT %s NOT NULL %s",
-							  relation, quote_identifier(name), column);
+	ddl->name = name;
 	return ddl;
 }
 
@@ -253,14 +254,10 @@ crd_check_name_conflicts(CrdReport *report)
 			CrdSavedColumn *column = lfirst(lc);
 
 			if (column->not_null_conname)
-				statements = lappend(statements, not_null_statement(table, column->not_null_conname, column->name));
+				statements = lappend(statements, not_null_statement(table, column->not_null_conname));
 		}
-		foreach(lc, crosses && !rest ? context->saved->partition_not_nulls[step] : NIL)
-		{
-			CrdPartitionNotNull *own = lfirst(lc);
-
-			statements = lappend(statements, not_null_statement(own->relation, own->name, own->column));
-		}
+		if (crosses && !rest)
+			statements = list_concat(statements, context->saved->partition_not_nulls[step]);
 		if (crosses || rest)
 			statements = list_concat(statements, context->saved->ddl[step]);
 	}

@@ -120,7 +120,7 @@ put_violations(CrdReport *report, const CrdSavedDdl *ddl, bool there_now)
 	if (!crd_rollback_violations(context->schema, context->saved, crd_context_rollback_exprs(context),
 								 ddl, there_now, &keys))
 	{
-		crd_report_put(report, CRD_WARNING, psprintf("no way to tell which connections violate \"%s\"", ddl->constraint),
+		crd_report_put(report, CRD_WARNING, psprintf("no way to tell which connections violate \"%s\"", ddl->name),
 					   "rows that the constraint allows",
 					   "The rollback will find out when it brings the constraint back.");
 		return true;
@@ -128,7 +128,7 @@ put_violations(CrdReport *report, const CrdSavedDdl *ddl, bool there_now)
 	if (keys == NULL)
 		return false;
 	crd_report_put(report, CRD_ERROR,
-				   psprintf("connections that would violate \"%s\", such as %s", ddl->constraint, keys),
+				   psprintf("connections that would violate \"%s\", such as %s", ddl->name, keys),
 				   "rows that the constraint allows",
 				   "Change these connections so that label, provider and type fit the constraint, then roll back.");
 	return true;
@@ -148,7 +148,7 @@ put_refusal(CrdReport *report, const CrdSavedDdl *ddl)
 		!crd_refuses_empty_name(context->schema, context->saved, crd_context_rollback_exprs(context), ddl))
 		return false;
 	crd_report_put(report, context->online ? CRD_ERROR : CRD_WARNING,
-				   psprintf("constraint \"%s\", which refuses the empty name that a NULL label becomes", ddl->constraint),
+				   psprintf("constraint \"%s\", which refuses the empty name that a NULL label becomes", ddl->name),
 				   "a constraint that allows what the application may write", context->online ?
 				   "Use the atomic mode, or drop the constraint before." :
 				   "No connection needs it now, so the atomic mode can go back; the online mode refuses.");

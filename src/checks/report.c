@@ -9,6 +9,7 @@
 
 #include "checks/report.h"
 #include "data/rollback_exprs.h"
+#include "schema/dependents.h"
 
 void
 crd_report_put(CrdReport *report, CrdStatus status, const char *found, const char *expected,

@@ -23,7 +23,7 @@ crd_context_create(CrdSchema *schema, int target, bool to_plan)
 										  !(crd_past_point_of_no_return(schema) && !schema->partial_up));
 
 	/* an index that was there before step 3 is not the step's own */
-	if (schema->last_complete_step >= 3 && context->saved->ddl[3] != NIL)
+	if (schema->last_complete_step >= 3 && context->saved->index_predates)
 		schema->step3_index = InvalidOid;
 	return context;
 }

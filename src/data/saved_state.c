@@ -42,6 +42,8 @@
 PG_FUNCTION_INFO_V1(crd_saved_type);
 PG_FUNCTION_INFO_V1(crd_saved_label_was_null);
 
+static void read_columns(CrdSavedState *saved, bool up);
+static void read_ddl(CrdSavedState *saved, bool up);
 static List *entry_types_of_summary(const CrdMappingSummary *summary);
 static Relation open_saved(CrdSavedKind rows);
 static bool lacks(bloom_filter *filter, const char *key);
@@ -56,74 +58,8 @@ crd_saved_state_read(bool up)
 	Oid			owner = crd_extension_owner();
 	CrdResult  *rows;
 
-	/* what a partition had that is gone, or goes by another name, is lost */
-	rows = crd_query(owner, "WITH tables AS ("
-					 " SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-					 " WHERE n.nspname = 'connections' AND c.relname IN ('connections', 'available_connections')), "
-					 "tree AS ("
-					 " SELECT c.oid::regclass::text AS relation, quote_ident(n.nspname) AS schema, c.relkind = 'p' AS partitioned"
-					 " FROM (SELECT oid FROM tables UNION SELECT p.relid FROM tables CROSS JOIN pg_partition_tree(oid) p) t"
-					 " JOIN pg_class c ON c.oid = t.oid JOIN pg_namespace n ON n.oid = c.relnamespace) "
-					 "SELECT step, direction <> $1, seq, name, type, not_null, not_null_conname, statement, k.relation, schema, partitioned,"
-					 "  of_column, grantor, grantee, keys, condition, nulls_distinct,"
-					 "  (SELECT min(role) FROM unnest(ARRAY[grantor, grantee]) role WHERE role NOT IN (SELECT rolname FROM pg_roles))"
-					 " FROM connections_redesign.saved_ddl k LEFT JOIN tree t ON t.relation = k.relation"
-					 " WHERE k.relation IS NULL OR t.relation IS NOT NULL OR statement IS NOT NULL ORDER BY step, seq", 1,
-					 up ? "up" : "down");
-	for (int i = 0; i < rows->nrows; i++)
-	{
-		const char *const *row = rows->row[i];
-		int			step = atoi(row[0]);
-
-		saved->has_ddl[step] = true;
-		if (!crd_is_true(row[1]))
-			continue;
-		if (row[7] == NULL && row[8])
-		{
-			CrdPartitionNotNull *not_null = palloc(sizeof(CrdPartitionNotNull));
-
-			not_null->relation = row[8];
-			not_null->name = row[6];
-			not_null->column = row[3];
-			saved->partition_not_nulls[step] = lappend(saved->partition_not_nulls[step], not_null);
-		}
-		else if (row[7] == NULL)
-		{
-			CrdSavedColumn *column = palloc(sizeof(CrdSavedColumn));
-
-			column->name = row[3];
-			column->type = row[4];
-			column->not_null = crd_is_true(row[5]);
-			column->not_null_conname = row[6];
-			saved->columns[step] = lappend(saved->columns[step], column);
-		}
-		else if (row[8] && row[9] == NULL)
-			saved->unrestorable[step] =
-				lappend(saved->unrestorable[step],
-						psprintf("%s, as there is no partition %s", row[7], row[8]));
-		else if (row[17])
-			saved->unrestorable[step] =
-				lappend(saved->unrestorable[step],
-						psprintf("%s, as role \"%s\" does not exist", row[7], row[17]));
-		else
-		{
-			CrdSavedDdl *entry_type = palloc0(sizeof(CrdSavedDdl));
-
-			entry_type->seq = pg_strtoint32(row[2]);
-			entry_type->constraint = row[3];
-			entry_type->statement = row[7];
-			entry_type->relation = row[8];
-			entry_type->schema = row[9];
-			entry_type->partitioned = crd_is_true(row[10]);
-			entry_type->of_column = crd_is_true(row[11]);
-			entry_type->grantor = row[12];
-			entry_type->grantee = row[13];
-			entry_type->keys = row[14];
-			entry_type->condition = row[15];
-			entry_type->nulls_distinct = crd_is_true(row[16]);
-			saved->ddl[step] = lappend(saved->ddl[step], entry_type);
-		}
-	}
+	read_columns(saved, up);
+	read_ddl(saved, up);
 
 	rows = crd_query(owner, "SELECT id, slug, display_name, auth_type"
 					 " FROM connections_redesign.saved_entry ORDER BY slug", 0);
@@ -151,11 +87,86 @@ crd_saved_state_read(bool up)
 
 	rows = crd_query(owner, "SELECT EXISTS (SELECT FROM connections_redesign.saved_connection_type),"
 					 " EXISTS (SELECT FROM connections_redesign.saved_null_label),"
+					 " EXISTS (SELECT FROM connections_redesign.saved_index),"
 					 " (SELECT min(expression) FROM connections_redesign.saved_key_expression)", 0);
 	saved->has_connection_types = crd_is_true(rows->row[0][0]);
 	saved->has_null_labels = crd_is_true(rows->row[0][1]);
-	saved->pk_text_expr = rows->row[0][2];
+	saved->index_predates = crd_is_true(rows->row[0][2]);
+	saved->pk_text_expr = rows->row[0][3];
 	return saved;
+}
+
+static void
+read_columns(CrdSavedState *saved, bool up)
+{
+	CrdResult  *rows = crd_query(crd_extension_owner(),
+								 "SELECT step, direction <> $1, name, type, not_null, not_null_conname"
+								 " FROM connections_redesign.saved_column ORDER BY step, name", 1,
+								 up ? "up" : "down");
+
+	for (int i = 0; i < rows->nrows; i++)
+	{
+		const char *const *row = rows->row[i];
+		int			step = pg_strtoint32(row[0]);
+		CrdSavedColumn *column = palloc(sizeof(CrdSavedColumn));
+
+		saved->has_columns[step] = true;
+		if (!crd_is_true(row[1]))
+			continue;
+		column->name = row[2];
+		column->type = row[3];
+		column->not_null = crd_is_true(row[4]);
+		column->not_null_conname = row[5];
+		saved->columns[step] = lappend(saved->columns[step], column);
+	}
+}
+
+/*
+ * A statement for a partition that was dropped or renamed, or with a role that
+ * was, cannot be run.
+ */
+static void
+read_ddl(CrdSavedState *saved, bool up)
+{
+	CrdResult  *rows = crd_query(crd_extension_owner(),
+								 "WITH tables AS ("
+								 " SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+								 " WHERE n.nspname = 'connections' AND c.relname IN ('connections', 'available_connections')), "
+								 "tree AS ("
+								 " SELECT c.oid::regclass::text AS rel, c.relkind = 'p' AS partitioned"
+								 " FROM (SELECT oid FROM tables UNION SELECT p.relid FROM tables CROSS JOIN pg_partition_tree(oid) p) t"
+								 " JOIN pg_class c ON c.oid = t.oid) "
+								 "SELECT " CRD_SAVED_DDL_COLUMNS ", step, direction <> $1, seq, created, rel IS NOT NULL, partitioned,"
+								 " (SELECT min(role) FROM unnest(ARRAY[grantor, grantee]) role WHERE role NOT IN (SELECT rolname FROM pg_roles))"
+								 " FROM connections_redesign.saved_ddl LEFT JOIN tree ON rel = relation ORDER BY step, seq", 1,
+								 up ? "up" : "down");
+	ListCell   *lc;
+
+	foreach(lc, crd_saved_ddl_list(rows))
+	{
+		CrdSavedDdl *ddl = lfirst(lc);
+		const char *const *row = ddl->values + CRD_SAVED_DDL_NCOLUMNS;
+		int			step = pg_strtoint32(row[0]);
+
+		saved->has_ddl[step] = true;
+		if (!crd_is_true(row[1]))
+			continue;
+		ddl->seq = pg_strtoint32(row[2]);
+		ddl->created = crd_is_true(row[3]);
+		ddl->partitioned = crd_is_true(row[5]);
+		if (!crd_is_true(row[4]))
+			saved->unrestorable[step] =
+				lappend(saved->unrestorable[step],
+						psprintf("%s, as there is no partition %s", crd_saved_ddl_statement(ddl), ddl->relation));
+		else if (row[6])
+			saved->unrestorable[step] =
+				lappend(saved->unrestorable[step],
+						psprintf("%s, as role \"%s\" does not exist", crd_saved_ddl_statement(ddl), row[6]));
+		else if (ddl->kind == CRD_DDL_NOT_NULL)
+			saved->partition_not_nulls[step] = lappend(saved->partition_not_nulls[step], ddl);
+		else
+			saved->ddl[step] = lappend(saved->ddl[step], ddl);
+	}
 }
 
 bool

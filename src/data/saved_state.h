@@ -10,8 +10,8 @@
 #ifndef CRD_KEEPSAKE_H
 #define CRD_KEEPSAKE_H
 
-#include "schema/dependents.h"
 #include "data/mapping.h"
+#include "schema/saved_ddl.h"
 #include "schema/schema.h"
 #include "base/sql_exec.h"
 
@@ -46,17 +46,17 @@ typedef struct CrdSavedState
 {
 	/* by step, as it was kept when the step was last taken the other way */
 	List	   *columns[CRD_LAST_STEP + 1]; /* of CrdSavedColumn */
-	List	   *partition_not_nulls[CRD_LAST_STEP + 1]; /* of
-														 * CrdPartitionNotNull,
-														 * by seq */
+	List	   *partition_not_nulls[CRD_LAST_STEP + 1]; /* of CrdSavedDdl */
 	List	   *ddl[CRD_LAST_STEP + 1]; /* of CrdSavedDdl, by seq */
-	bool		has_ddl[CRD_LAST_STEP + 1]; /* either way */
+	bool		has_columns[CRD_LAST_STEP + 1]; /* in either direction */
+	bool		has_ddl[CRD_LAST_STEP + 1];
 	List	   *unrestorable[CRD_LAST_STEP + 1];	/* of char *: statements
 													 * that need what is not
 													 * there any more, and why */
 
 	List	   *entries;		/* of CrdSavedEntry */
 	List	   *entry_types;	/* of CrdEntryType */
+	bool		index_predates; /* the one on available_connection_id, step 3 */
 	bool		has_connection_types;
 	bool		has_null_labels;
 	const char *pk_text_expr;	/* by which those two are kept, or NULL */

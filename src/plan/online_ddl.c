@@ -32,9 +32,7 @@ static void add_foreign_key(CrdPlanBuilder *builder, const char *table,
 							const ForeignKey *key, const char *not_valid);
 static void add_foreign_keys(CrdPlanBuilder *builder, const CrdResult *partitions,
 							 ForeignKey *key);
-static void restore_foreign_keys(CrdPlanBuilder *builder,
-								 const CrdSavedDdl *ddl,
-								 const CrdOnlineDdl *online_ddl);
+static void restore_foreign_keys(CrdPlanBuilder *builder, const CrdSavedDdl *ddl);
 static void delete_restored(CrdPlanBuilder *builder, const CrdSavedDdl *ddl,
 							const char *next);
 static bool is_partitioned(const CrdPlanBuilder *builder);
@@ -235,8 +233,8 @@ add_foreign_keys(CrdPlanBuilder *builder, const CrdResult *partitions,
 }
 
 /*
- * Bring back what went with the columns and takes time, one by one; what is back
- * is deleted from the keepsake.
+ * Restore the objects that take time, one by one, and delete each from the saved
+ * DDL.
  */
 void
 crd_online_restore_remaining(CrdPlanBuilder *builder)
@@ -247,31 +245,31 @@ crd_online_restore_remaining(CrdPlanBuilder *builder)
 	{
 		const CrdSavedDdl *ddl = lfirst(lc);
 		CrdOnlineDdl online_ddl = crd_online_ddl(ddl);
-		bool		first = !(builder->online && crd_has_column(builder->schema, CRD_LABEL) &&
-							  crd_online_restored_at_switchover(ddl, &online_ddl));
+		bool		create = !ddl->created &&
+		!(builder->online && crd_has_column(builder->schema, CRD_LABEL) && online_ddl.at_switchover);
 		bool		valid = false;
 
-		if (first && online_ddl.index)
+		if (create && online_ddl.index)
 		{
 			CrdResult  *rows = crd_query(CRD_CALLER,
 										 "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass($1)"
 										 " AND pg_get_indexdef(indexrelid) = $2", 2,
-										 online_ddl.index, online_ddl.index_definition);
+										 online_ddl.index, online_ddl.index_statement);
 
-			/* another's of that name is in the way of ours, as the checks say */
+			/* the checks report another index of that name */
 			valid = rows->nrows > 0 && crd_is_true(rows->row[0][0]);
 			if (rows->nrows > 0 && !valid)
 				drop_index(builder, online_ddl.index);
 		}
 
-		/* in one transaction, it need not come in parts */
-		if (!builder->online && !valid)
+		/* one transaction needs no second statement */
+		if (!builder->online && create && !valid)
+			online_ddl = (CrdOnlineDdl)
 		{
-			online_ddl.create = ddl->statement;
-			online_ddl.finish = online_ddl.index = online_ddl.foreign_key = NULL;
-			online_ddl.lock_mode = AccessExclusiveLock;
-		}
-		if (first && online_ddl.index)
+			.create = crd_saved_ddl_statement(ddl),
+				.lock_mode = AccessExclusiveLock
+		};
+		if (create && online_ddl.index)
 		{
 			if (!valid)
 				crd_plan_add(builder, CRD_PREPARE, CRD_RUN_IN_WORKER, CRD_CONNECTIONS,
@@ -279,16 +277,15 @@ crd_online_restore_remaining(CrdPlanBuilder *builder)
 							 "%s", online_ddl.create);
 			delete_restored(builder, ddl, online_ddl.finish);
 		}
-		else if (first)
+		else if (create)
 		{
-			if (online_ddl.foreign_key)
-				restore_foreign_keys(builder, ddl, &online_ddl);
+			if (online_ddl.partitions_first)
+				restore_foreign_keys(builder, ddl);
 			crd_online_restore(builder, ddl, online_ddl.create, online_ddl.lock_mode, online_ddl.finish);
 		}
 		crd_plan_end_phase(builder, "restore");
 		if (online_ddl.finish)
-			crd_online_restore(builder, ddl, online_ddl.finish, online_ddl.finish_scans ?
-							   ShareUpdateExclusiveLock : AccessExclusiveLock, NULL);
+			crd_online_restore(builder, ddl, online_ddl.finish, online_ddl.finish_lock_mode, NULL);
 		crd_plan_end_phase(builder, "restore");
 	}
 }
@@ -298,12 +295,11 @@ crd_online_restore_remaining(CrdPlanBuilder *builder)
  * something else has its name there, it comes with that of the partitioned table.
  */
 static void
-restore_foreign_keys(CrdPlanBuilder *builder, const CrdSavedDdl *ddl,
-					 const CrdOnlineDdl *online_ddl)
+restore_foreign_keys(CrdPlanBuilder *builder, const CrdSavedDdl *ddl)
 {
 	ForeignKey	key = {
-		.name = online_ddl->foreign_key,
-		.definition = online_ddl->definition,
+		.name = quote_identifier(ddl->name),
+		.definition = ddl->definition,
 		.purpose = "bring back what went with the column",
 	};
 
@@ -311,24 +307,13 @@ restore_foreign_keys(CrdPlanBuilder *builder, const CrdSavedDdl *ddl,
 					 crd_query(CRD_CALLER,
 							   "SELECT t.relid::regclass, quote_ident(c.conname), c.convalidated OR starts_with(pg_get_constraintdef(c.oid), $3) IS FALSE"
 							   " FROM pg_partition_tree($1::regclass) t"
-							   " LEFT JOIN pg_constraint c ON c.conrelid = t.relid AND quote_ident(c.conname) = $2"
+							   " LEFT JOIN pg_constraint c ON c.conrelid = t.relid AND c.conname = $2"
 							   " WHERE t.isleaf ORDER BY t.relid", 3,
-							   ddl->relation, key.name, key.definition),
+							   ddl->relation, ddl->name, key.definition),
 					 &key);
 }
 
-/*
- * Whether it takes no time and should hold for all that the old application
- * writes.
- */
-bool
-crd_online_restored_at_switchover(const CrdSavedDdl *ddl, const CrdOnlineDdl *online_ddl)
-{
-	return ddl->of_column ||
-		online_ddl->is_check;
-}
-
-/* Run a ddl statement; "next" is what is left of it to be run later, or NULL. */
+/* Run saved DDL; "next" is the statement that remains to be run later, or NULL. */
 void
 crd_online_restore(CrdPlanBuilder *builder, const CrdSavedDdl *ddl,
 				   const char *statement, LOCKMODE lock_mode, const char *next)
@@ -340,16 +325,16 @@ crd_online_restore(CrdPlanBuilder *builder, const CrdSavedDdl *ddl,
 static void
 delete_restored(CrdPlanBuilder *builder, const CrdSavedDdl *ddl, const char *next)
 {
+	const char *row = psprintf("WHERE step = %d AND seq = %d", builder->step, ddl->seq);
+
 	if (next)
 		crd_plan_add(builder, CRD_FINISH, CRD_AS_EXTENSION_OWNER, CRD_CONNECTIONS, RowExclusiveLock,
-					 "the rest of it comes later",
-					 "UPDATE connections_redesign.saved_ddl SET statement = %s, name = NULL WHERE step = %d AND seq = %d",
-					 quote_literal_cstr(next), builder->step, ddl->seq);
+					 "the object exists, and must be finished later",
+					 "UPDATE connections_redesign.saved_ddl SET created = true %s", row);
 	else
 		crd_plan_add(builder, CRD_FINISH, CRD_AS_EXTENSION_OWNER, CRD_CONNECTIONS, RowExclusiveLock,
-					 "it is back",
-					 "DELETE FROM connections_redesign.saved_ddl WHERE step = %d AND seq = %d",
-					 builder->step, ddl->seq);
+					 "the object is restored",
+					 "DELETE FROM connections_redesign.saved_ddl %s", row);
 }
 
 static bool

@@ -207,16 +207,8 @@ analyze_new_columns(CrdPlanBuilder *builder)
 		ListCell   *lc;
 
 		foreach(lc, builder->saved->ddl[step])
-		{
-			const char *statement = ((CrdSavedDdl *) lfirst(lc))->statement;
-			const char *paren = strchr(statement, '(');
-
-			/* an index on columns alone has one parenthesis */
-			if (strncmp(statement, "CREATE STATISTICS ", strlen("CREATE STATISTICS ")) == 0 ||
-				(strncmp(statement, "CREATE ", strlen("CREATE ")) == 0 &&
-				 paren && strchr(paren + 1, '(')))
-				return false;
-		}
+			if (((CrdSavedDdl *) lfirst(lc))->has_expressions)
+			return false;
 	}
 	return !builder->schema->has_extended_statistics;
 }

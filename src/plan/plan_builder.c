@@ -15,7 +15,7 @@
 #include "plan/plan_builder.h"
 
 static void save_column(CrdPlanBuilder *builder, StringInfo values, bool up,
-						int *seq, CrdColumnId id);
+						CrdColumnId id);
 
 void
 crd_plan_builder_init(CrdPlanBuilder *builder, CrdContext *context, bool online)
@@ -143,6 +143,7 @@ crd_plan_save_columns(CrdPlanBuilder *builder, bool up)
 	CrdColumnId columns[CRD_NCOLUMNS];
 	int			ncolumns = 0;
 	CrdTable	table;
+	List	   *ddl;
 	StringInfoData values;
 	int			seq = 0;
 	ListCell   *lc;
@@ -152,68 +153,58 @@ crd_plan_save_columns(CrdPlanBuilder *builder, bool up)
 			columns[ncolumns++] = crd_dropped_columns[i].column;
 	Assert(ncolumns > 0);
 	table = schema->column[columns[0]].table;
+	ddl = crd_ddl_to_save(schema, columns, ncolumns);
 
-	crd_plan_delete_saved(builder, CRD_SAVE, "saved_ddl", builder->saved->has_ddl[builder->step]);
+	crd_plan_delete_saved_columns(builder, CRD_SAVE);
 	initStringInfo(&values);
 	for (int i = 0; i < ncolumns; i++)
-		save_column(builder, &values, up, &seq, columns[i]);
+		save_column(builder, &values, up, columns[i]);
 	/* name is not dropped but renamed; only its NOT NULL goes */
 	if (builder->step == 4)
-		save_column(builder, &values, up, &seq, CRD_NAME);
+	{
+		save_column(builder, &values, up, CRD_NAME);
+		ddl = list_concat(crd_partition_not_nulls(schema, CRD_NAME), ddl);
+	}
 	crd_plan_add(builder, CRD_SAVE, CRD_AS_EXTENSION_OWNER, table,
-				 RowExclusiveLock, "keep what the dropped columns were, for the way back",
-				 "INSERT INTO connections_redesign.saved_ddl"
-				 " (step, direction, seq, name, type, not_null, not_null_conname, relation) VALUES %s",
+				 RowExclusiveLock, "save the type and NOT NULL of the columns",
+				 "INSERT INTO connections_redesign.saved_column"
+				 " (step, direction, name, type, not_null, not_null_conname) VALUES %s",
 				 values.data);
 
 	resetStringInfo(&values);
-	foreach(lc, crd_ddl_to_save(schema, columns, ncolumns))
+	foreach(lc, ddl)
 	{
-		CrdSavedDdl *ddl = lfirst(lc);
+		CrdSavedDdl *one = lfirst(lc);
 
-		appendStringInfo(&values, "%s(%d, %s, %d, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-						 values.len ? ", " : "", builder->step, up ? "'up'" : "'down'", ++seq,
-						 crd_quote_nullable(ddl->statement), crd_quote_nullable(ddl->relation),
-						 ddl->of_column ? "true" : "false",
-						 crd_quote_nullable(ddl->grantor), crd_quote_nullable(ddl->grantee),
-						 crd_quote_nullable(ddl->constraint), crd_quote_nullable(ddl->keys),
-						 crd_quote_nullable(ddl->condition),
-						 ddl->nulls_distinct ? "true" : "false");
+		/* NOT NULL on available_connection_id belongs to step 3 */
+		if (one->kind == CRD_DDL_NOT_NULL && builder->step == 2)
+			continue;
+		appendStringInfo(&values, "%s(%d, %s, %d", values.len ? ", " : "",
+						 builder->step, up ? "'up'" : "'down'", ++seq);
+		for (int i = 0; i < CRD_SAVED_DDL_NCOLUMNS; i++)
+			appendStringInfo(&values, ", %s", crd_quote_nullable(one->values[i]));
+		appendStringInfoChar(&values, ')');
 	}
 	if (values.len)
 		crd_plan_add(builder, CRD_SAVE, CRD_AS_EXTENSION_OWNER, table,
-					 RowExclusiveLock, "keep what goes with them",
-					 "INSERT INTO connections_redesign.saved_ddl (step, direction, seq, statement, relation,"
-					 " of_column, grantor, grantee, name, keys, condition, nulls_distinct) VALUES %s",
+					 RowExclusiveLock, "save the objects that are dropped with them",
+					 "INSERT INTO connections_redesign.saved_ddl (step, direction, seq, " CRD_SAVED_DDL_COLUMNS ") VALUES %s",
 					 values.data);
 }
 
-/* NOT NULL on available_connection_id is step 3's, which is undone before. */
+/* NOT NULL on available_connection_id belongs to step 3. */
 static void
-save_column(CrdPlanBuilder *builder, StringInfo values, bool up, int *seq,
-			CrdColumnId id)
+save_column(CrdPlanBuilder *builder, StringInfo values, bool up, CrdColumnId id)
 {
 	const CrdColumn *column = &builder->schema->column[id];
 	bool		not_null = column->not_null && id != CRD_AVAILABLE_CONNECTION_ID;
-	ListCell   *lc;
 
-	appendStringInfo(values, "%s(%d, %s, %d, %s, %s, %s, %s, NULL)",
+	appendStringInfo(values, "%s(%d, %s, %s, %s, %s, %s)",
 					 values->len ? ", " : "", builder->step,
-					 up ? "'up'" : "'down'", ++*seq,
+					 up ? "'up'" : "'down'",
 					 crd_quote_nullable(column->name), crd_quote_nullable(column->type),
 					 not_null ? "true" : "false",
 					 crd_quote_nullable(not_null ? column->not_null_conname : NULL));
-	if (!not_null)
-		return;
-	foreach(lc, crd_partition_not_nulls(builder->schema, id))
-	{
-		CrdPartitionNotNull *own = lfirst(lc);
-
-		appendStringInfo(values, ", (%d, %s, %d, %s, NULL, true, %s, %s)",
-						 builder->step, up ? "'up'" : "'down'", ++*seq,
-						 crd_quote_nullable(own->column), crd_quote_nullable(own->name),
-						 crd_quote_nullable(own->relation));
-	}
 }
 
 void
@@ -221,11 +212,11 @@ crd_plan_save_index(CrdPlanBuilder *builder)
 {
 	Oid			index = builder->schema->step3_index;
 
-	crd_plan_delete_saved(builder, CRD_SAVE, "saved_ddl", builder->saved->has_ddl[3]);
+	crd_plan_delete_saved(builder, CRD_SAVE, "saved_index", builder->saved->index_predates);
 	if (OidIsValid(index))
 		crd_plan_add(builder, CRD_SAVE, CRD_AS_EXTENSION_OWNER, CRD_CONNECTIONS, RowExclusiveLock,
-					 "remember that the index was there before",
-					 "INSERT INTO connections_redesign.saved_ddl (step, direction, seq, statement) VALUES (3, 'up', 1, %s)",
+					 "remember that the index existed before step 3",
+					 "INSERT INTO connections_redesign.saved_index (name) VALUES (%s)",
 					 quote_literal_cstr(get_rel_name(index)));
 }
 
@@ -270,12 +261,19 @@ crd_plan_delete_saved(CrdPlanBuilder *builder, CrdPlanSection section, const cha
 {
 	if (!anything)
 		return;
-	if (strcmp(from, "saved_ddl") == 0)
-		from = psprintf("saved_ddl WHERE step = %d", builder->step);
 	crd_plan_add(builder, section, CRD_AS_EXTENSION_OWNER,
 				 builder->step == 1 ? CRD_AVAILABLE_CONNECTIONS : CRD_CONNECTIONS, RowExclusiveLock,
 				 "what was kept has been used",
 				 "DELETE FROM connections_redesign.%s", from);
+}
+
+void
+crd_plan_delete_saved_columns(CrdPlanBuilder *builder, CrdPlanSection section)
+{
+	crd_plan_delete_saved(builder, section, psprintf("saved_column WHERE step = %d", builder->step),
+						  builder->saved->has_columns[builder->step]);
+	crd_plan_delete_saved(builder, section, psprintf("saved_ddl WHERE step = %d", builder->step),
+						  builder->saved->has_ddl[builder->step]);
 }
 
 void
@@ -361,9 +359,10 @@ crd_plan_set_not_null(CrdPlanBuilder *builder, CrdTable table, const char *colum
 		clause = psprintf("ADD CONSTRAINT %s NOT NULL %s", quote_identifier(saved_column->not_null_conname), now);
 	foreach(lc, builder->saved->partition_not_nulls[builder->step])
 	{
-		CrdPartitionNotNull *not_null = lfirst(lc);
+		CrdSavedDdl *not_null = lfirst(lc);
 
-		if (strcmp(not_null->column, column) != 0)
+		/* a text[] of one column, which needs no quotes */
+		if (strcmp(not_null->columns, psprintf("{%s}", column)) != 0)
 			continue;
 		own = true;
 		crd_plan_add(builder, CRD_FINISH, CRD_AS_TABLE_OWNER, table, AccessExclusiveLock, purpose,

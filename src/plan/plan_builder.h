@@ -151,7 +151,11 @@ extern void crd_plan_save_key_expression(CrdPlanBuilder *builder);
 extern void crd_plan_delete_saved(CrdPlanBuilder *builder, CrdPlanSection section,
 								  const char *from, bool anything);
 
-/* The dictionary of types and its exceptions. */
+/* The saved columns and the saved DDL of the step. */
+extern void crd_plan_delete_saved_columns(CrdPlanBuilder *builder,
+										  CrdPlanSection section);
+
+/* The entry types and the connection types. */
 extern void crd_plan_delete_saved_types(CrdPlanBuilder *builder, CrdPlanSection section);
 
 /*

@@ -45,7 +45,5 @@ extern void crd_online_restore(CrdPlanBuilder *builder,
 							   const CrdSavedDdl *ddl, const char *statement,
 							   LOCKMODE lock_mode, const char *next);
 extern void crd_online_restore_remaining(CrdPlanBuilder *builder);
-extern bool crd_online_restored_at_switchover(const CrdSavedDdl *ddl,
-											  const CrdOnlineDdl *online_ddl);
 
 #endif							/* CRD_STEPS_H */

@@ -128,7 +128,7 @@ crd_step2_up(CrdPlanBuilder *builder)
 	const char *type = schema->column[CRD_ENTRY_ID].type;
 
 	builder->plan->rows[2] = crd_context_mapping(builder->context)->total;
-	crd_plan_delete_saved(builder, CRD_SAVE, "saved_ddl", builder->saved->has_ddl[2]);
+	crd_plan_delete_saved_columns(builder, CRD_SAVE);
 	crd_plan_add(builder, CRD_PREPARE, CRD_AS_TABLE_OWNER, CRD_CONNECTIONS, AccessExclusiveLock,
 				 "add the new column, without values yet",
 				 "ALTER TABLE connections.connections ADD COLUMN available_connection_id text");
@@ -182,13 +182,13 @@ crd_step3_down(CrdPlanBuilder *builder)
 	const CrdSchema *schema = builder->schema;
 	Oid			index = schema->step3_index;
 
-	crd_plan_delete_saved(builder, CRD_SAVE, "saved_ddl", builder->saved->has_ddl[3]);
+	crd_plan_delete_saved(builder, CRD_SAVE, "saved_index", builder->saved->index_predates);
 	if (OidIsValid(schema->fk))
 		crd_plan_add(builder, CRD_PREPARE, CRD_AS_TABLE_OWNER, CRD_CONNECTIONS, AccessExclusiveLock,
 					 "drop the foreign key",
 					 "ALTER TABLE connections.connections DROP CONSTRAINT %s",
 					 quote_identifier(schema->fk_name));
-	if (OidIsValid(index) && builder->saved->ddl[3] == NIL)
+	if (OidIsValid(index) && !builder->saved->index_predates)
 		crd_plan_add(builder, CRD_PREPARE, CRD_AS_TABLE_OWNER, CRD_CONNECTIONS, AccessExclusiveLock,
 					 "drop the index", "DROP INDEX %s", crd_qualified_name(index));
 	if (builder->online || builder->context->target >= 2)
@@ -290,7 +290,7 @@ crd_step4_down(CrdPlanBuilder *builder)
 	recreate_dropped(builder, CRD_CONNECTIONS);
 	if (builder->context->target >= 2)
 		crd_plan_create_sync_trigger(builder);
-	crd_plan_delete_saved(builder, CRD_FINISH, "saved_ddl", saved->has_ddl[4]);
+	crd_plan_delete_saved_columns(builder, CRD_FINISH);
 	crd_plan_delete_saved_types(builder, CRD_FINISH);
 }
 
@@ -339,5 +339,5 @@ recreate_dropped(CrdPlanBuilder *builder, CrdTable table)
 
 	foreach(lc, builder->saved->ddl[builder->step])
 		crd_plan_restore(builder, CRD_FINISH, table, AccessExclusiveLock, lfirst(lc),
-						 ((CrdSavedDdl *) lfirst(lc))->statement);
+						 crd_saved_ddl_statement(lfirst(lc)));
 }

@@ -65,7 +65,7 @@ crd_plan_resolve_partial(CrdContext *context)
 	if (schema->version < 3)
 	{
 		schema->fk = schema->step3_index = InvalidOid;
-		schema->has_fk_index = schema->has_fk_index && builder.saved->ddl[3] != NIL;
+		schema->has_fk_index = schema->has_fk_index && builder.saved->index_predates;
 	}
 	if (schema->version == CRD_LAST_STEP)
 		schema->column[CRD_PROVIDER].attnum = schema->column[CRD_TYPE].attnum = 0;
@@ -219,7 +219,7 @@ crd_step2_up_online(CrdPlanBuilder *builder)
 		crd_plan_end_phase(builder, "backfill");
 	}
 	crd_online_restore_remaining(builder);
-	crd_plan_delete_saved(builder, CRD_SAVE, "saved_ddl", builder->saved->has_ddl[2]);
+	crd_plan_delete_saved_columns(builder, CRD_SAVE);
 	crd_plan_end_phase(builder, "cleanup");
 	if (builder->context->target == 2)
 		vacuum(builder);
@@ -421,7 +421,7 @@ crd_step4_down_online(CrdPlanBuilder *builder)
 		const CrdSavedDdl *ddl = lfirst(lc);
 		CrdOnlineDdl online_ddl = crd_online_ddl(ddl);
 
-		if (crd_online_restored_at_switchover(ddl, &online_ddl))
+		if (online_ddl.at_switchover)
 			crd_online_restore(builder, ddl, online_ddl.create, AccessExclusiveLock, online_ddl.finish);
 	}
 	crd_plan_end_phase(builder, "switchover");
@@ -432,10 +432,9 @@ crd_step4_down_online(CrdPlanBuilder *builder)
 static void
 finish_step4_down(CrdPlanBuilder *builder)
 {
-	const CrdSavedState *saved = builder->saved;
 
 	crd_online_restore_remaining(builder);
-	crd_plan_delete_saved(builder, CRD_FINISH, "saved_ddl", saved->has_ddl[4]);
+	crd_plan_delete_saved_columns(builder, CRD_FINISH);
 	crd_plan_delete_saved_types(builder, CRD_FINISH);
 	crd_plan_end_phase(builder, "cleanup");
 	if (builder->online)

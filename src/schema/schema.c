@@ -349,7 +349,7 @@ read_connections_objects(CrdSchema *schema)
 
 	rows = crd_query(CRD_CALLER,
 					 "SELECT oid, conname, confdeltype = 'r' AND convalidated,"
-					 " confdeltype = 'r' AND pg_get_constraintdef(oid) NOT LIKE '% NOT ENFORCED' FROM pg_constraint"
+					 " confdeltype = 'r' AND " CRD_CONSTRAINT_ENFORCED("c") " FROM pg_constraint c"
 					 " WHERE contype = 'f' AND conrelid = $1::oid AND confrelid = $2::oid"
 					 " AND conkey = ARRAY[$3::int2] AND confkey = ARRAY[$4::int2] AND conparentid = 0"
 					 " ORDER BY 3 DESC, 4 DESC, 1 LIMIT 1", 4, connections,

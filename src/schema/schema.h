@@ -40,6 +40,23 @@
 	" AND " i ".indoption[0] = 0 AND " i ".indcollation[0] = " a ".attcollation" \
 	" AND (SELECT opcdefault FROM pg_opclass WHERE oid = " i ".indclass[0])"
 
+/*
+ * SQL: whether a constraint c (of pg_constraint) is enforced; it always is before
+ * 18, which has no such column.
+ */
+#define CRD_CONSTRAINT_ENFORCED(c) \
+	"coalesce((to_jsonb(" c ") ->> 'conenforced')::bool, true)"
+
+/*
+ * SQL: a table with its partitions, as a subquery (relid, parent, level, isleaf)
+ * in FROM; pg_partition_tree() has no row for a table without partitions.
+ */
+#define CRD_RELATION_TREE(relid) \
+	"(SELECT " relid " AS relid, NULL::oid AS parent, 0 AS level, NOT EXISTS" \
+	" (SELECT FROM pg_inherits WHERE inhparent = " relid ") AS isleaf" \
+	" UNION ALL SELECT relid, parentrelid, level, isleaf" \
+	" FROM pg_partition_tree(" relid ") WHERE level > 0)"
+
 /* The version of a pair of tables that fits no version */
 #define CRD_NO_VERSION (-1)
 
