@@ -48,10 +48,10 @@ crd_online_validate(CrdPlanBuilder *builder, const char *constraint, const char 
 	CrdResult  *rows;
 
 	rows = crd_query(CRD_CALLER,
-					 "SELECT t.relid::regclass::text FROM pg_partition_tree($1::oid) t"
+					 "SELECT t.relid::regclass::text FROM " CRD_RELATION_TREE("$1::oid") " t"
 					 " LEFT JOIN pg_constraint c ON c.conrelid = t.relid AND quote_ident(c.conname) = $2"
 					 " WHERE t.isleaf AND t.level > 0 AND c.convalidated IS NOT TRUE ORDER BY t.relid", 2,
-					 psprintf("%u", builder->schema->relation[CRD_CONNECTIONS].relid), constraint);
+					 builder->schema->relation[CRD_CONNECTIONS].relid_text, constraint);
 	for (int i = 0; i < rows->nrows; i++)
 		validate_one(builder, rows->row[i][0], constraint, phase);
 	validate_one(builder, "connections.connections", constraint, phase);
@@ -99,15 +99,15 @@ crd_online_create_index(CrdPlanBuilder *builder)
 
 	/* each relation of the tree, with its own index if it has one */
 	rows = crd_query(CRD_CALLER,
-					 "SELECT t.relid::oid, t.parentrelid::oid, t.relid, t.isleaf, i.indexrelid, i.indisvalid,"
+					 "SELECT t.relid, t.parent, t.relid, t.isleaf, i.indexrelid, i.indisvalid,"
 					 " i.indexrelid IN (SELECT inhrelid FROM pg_inherits)"
-					 " FROM pg_partition_tree($1::oid) t"
+					 " FROM " CRD_RELATION_TREE("$1::oid") " t"
 					 " LEFT JOIN pg_attribute a ON a.attrelid = t.relid AND a.attname = 'available_connection_id'"
 					 " LEFT JOIN LATERAL (SELECT x.indexrelid, x.indisvalid FROM pg_index x"
 					 "  WHERE x.indrelid = t.relid AND " CRD_INDEX_FITS("x", "a")
 					 "  ORDER BY x.indisvalid DESC, 1 LIMIT 1) i ON true"
 					 " ORDER BY t.level, t.relid", 1,
-					 psprintf("%u", schema->relation[CRD_CONNECTIONS].relid));
+					 schema->relation[CRD_CONNECTIONS].relid_text);
 	names = palloc0(sizeof(char *) * Max(rows->nrows, 1));	/* as DDL spells them */
 	for (int i = 0; i < rows->nrows; i++)
 	{
@@ -177,14 +177,14 @@ crd_online_create_foreign_key(CrdPlanBuilder *builder)
 		CrdResult  *rows;
 
 		rows = crd_query(CRD_CALLER,
-						 "SELECT t.relid::regclass, quote_ident(c.conname), c.convalidated FROM pg_partition_tree($1::oid) t"
+						 "SELECT t.relid::regclass, quote_ident(c.conname), c.convalidated FROM " CRD_RELATION_TREE("$1::oid") " t"
 						 " LEFT JOIN pg_attribute a ON a.attrelid = t.relid AND a.attname = 'available_connection_id'"
 						 " LEFT JOIN LATERAL (SELECT f.conname, f.convalidated FROM pg_constraint f"
 						 "  WHERE f.contype = 'f' AND f.conrelid = t.relid AND f.confrelid = $2::oid"
 						 "  AND f.conkey = ARRAY[a.attnum] AND f.confdeltype = 'r' AND pg_get_constraintdef(f.oid) NOT LIKE '% NOT ENFORCED' ORDER BY f.convalidated DESC LIMIT 1) c ON true"
 						 " WHERE t.isleaf AND t.level > 0 ORDER BY t.relid", 2,
-						 psprintf("%u", schema->relation[CRD_CONNECTIONS].relid),
-						 psprintf("%u", schema->relation[CRD_AVAILABLE_CONNECTIONS].relid));
+						 schema->relation[CRD_CONNECTIONS].relid_text,
+						 schema->relation[CRD_AVAILABLE_CONNECTIONS].relid_text);
 		/* all have the same name, also those that are there already */
 		for (int i = 0; i < rows->nrows; i++)
 			if (rows->row[i][1])

@@ -289,12 +289,12 @@ crd_plan_drop_partition_not_nulls(CrdPlanBuilder *builder, CrdPlanSection sectio
 	CrdResult  *rows;
 
 	rows = crd_query(CRD_CALLER,
-					 "SELECT n.conrelid::regclass FROM pg_partition_tree($1::oid) t"
+					 "SELECT n.conrelid::regclass FROM " CRD_RELATION_TREE("$1::oid") " t"
 					 " JOIN pg_attribute a ON a.attrelid = t.relid AND a.attname = 'name'"
 					 " JOIN pg_constraint n ON n.conrelid = t.relid AND n.contype = 'n' AND n.conislocal"
 					 "  AND n.conkey = ARRAY[a.attnum]"
 					 " WHERE t.level > 0 ORDER BY t.level, t.relid", 1,
-					 psprintf("%u", builder->schema->relation[CRD_CONNECTIONS].relid));
+					 builder->schema->relation[CRD_CONNECTIONS].relid_text);
 	for (int i = 0; i < rows->nrows; i++)
 		crd_plan_add(builder, section, CRD_AS_TABLE_OWNER, CRD_CONNECTIONS, AccessExclusiveLock,
 					 "label may be NULL in the partition, too",

@@ -159,7 +159,7 @@ undo_on_partitions(CrdPlanBuilder *builder)
 
 	rows = crd_query(CRD_CALLER,
 					 "WITH tree AS ("
-					 " SELECT t.relid, a.attnum, a.attcollation FROM pg_partition_tree($1::oid) t"
+					 " SELECT t.relid, a.attnum, a.attcollation FROM " CRD_RELATION_TREE("$1::oid") " t"
 					 " JOIN pg_attribute a ON a.attrelid = t.relid AND a.attname = 'available_connection_id'"
 					 " WHERE t.level > 0) "
 					 "SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', t.relid, c.conname)"
@@ -170,8 +170,8 @@ undo_on_partitions(CrdPlanBuilder *builder)
 					 " FROM tree t JOIN pg_index i ON i.indrelid = t.relid AND " CRD_INDEX_FITS("i", "t")
 					 "  AND i.indexrelid NOT IN (SELECT inhrelid FROM pg_inherits)"
 					 " ORDER BY 1", 2,
-					 psprintf("%u", builder->schema->relation[CRD_CONNECTIONS].relid),
-					 psprintf("%u", builder->schema->relation[CRD_AVAILABLE_CONNECTIONS].relid));
+					 builder->schema->relation[CRD_CONNECTIONS].relid_text,
+					 builder->schema->relation[CRD_AVAILABLE_CONNECTIONS].relid_text);
 	for (int i = 0; i < rows->nrows; i++)
 		crd_plan_add(builder, CRD_PREPARE, CRD_AS_TABLE_OWNER, CRD_CONNECTIONS, AccessExclusiveLock,
 					 "drop what a partition has got already", "%s", rows->row[i][0]);

@@ -1,13 +1,9 @@
--- The properties of the columns $2 (text[]) of the table $1 and of its partitions, beside type and NOT NULL, and the NOT NULL constraints
--- of partitions that have a name of their own, as rows of the table saved_ddl, in the order in which they can be run.  A
--- property that a partition's column gets with the column of the partitioned table is listed only where it differs.  attoptions may hold
--- entries of the server's own, which cannot be set: only the documented ones are listed.  A role may have granted a privilege
--- after another role had granted it to that one.
-WITH tree AS (
-	SELECT $1::oid AS relid, NULL::oid AS parent, 0 AS level
-	UNION ALL
-	SELECT relid, parentrelid, level FROM pg_partition_tree($1::oid) WHERE level > 0
-), columns AS (
+-- After "WITH tree AS" (the table $1 and its partitions): the properties of the columns $2 (text[]) beside type and NOT NULL, and the
+-- NOT NULL constraints of partitions that have a name of their own, as rows of the table saved_ddl, in the order in which they can
+-- be run.  A property that the column of a partition gets with the one of the partitioned table is listed only where it differs.
+-- attoptions may hold entries of the server's own, which cannot be set, so only the documented ones are listed.  A role can grant
+-- a privilege only after another role has granted it that privilege.
+, columns AS (
 	SELECT t.*, a.*, t.relid::regclass AS rel FROM tree t JOIN pg_attribute a ON a.attrelid = t.relid
 	WHERE a.attname = ANY ($2::text[]) AND NOT a.attisdropped
 ), pairs AS (

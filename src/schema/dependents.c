@@ -19,6 +19,7 @@
 #include "base/sql_exec.h"
 
 static const char describe_query[] =
+"WITH tree AS " CRD_RELATION_TREE("$1::oid")
 #include "schema/dependents.sql.h"
 #include "schema/describe_dependents.sql.h"
 		   ;
@@ -63,7 +64,7 @@ crd_row_type_users(const CrdSchema *schema, CrdTable table)
 					 " FROM types b JOIN pg_depend d ON d.refclassid = 'pg_type'::regclass AND d.refobjid = b.oid"
 					 " JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid"
 					 " ORDER BY 1", 1,
-					 psprintf("%u", schema->relation[table].relid));
+					 schema->relation[table].relid_text);
 	return crd_make_dependents(rows);
 }
 
@@ -100,8 +101,8 @@ crd_functions_mentioning(const CrdSchema *schema, const CrdColumnId *columns,
 					 " FROM unnest($1::oid[], $2::text[], $3::text[]) WITH ORDINALITY c(relid, relation, name, nth)"
 					 " JOIN pg_proc p ON p.prosrc ~* format('\\y%s\\y', c.name)"
 					 "  AND (p.prosrc ~* format('\\y%1$s\\y(?!\"?\\s*\\.)|\\y%1$s\"?\\s*\\.\\s*\"?%2$s\\y', c.relation, c.name)"
-					 "   OR EXISTS (SELECT FROM pg_trigger t WHERE t.tgfoid = p.oid AND (t.tgrelid = c.relid"
-					 "    OR t.tgrelid IN (SELECT relid FROM pg_partition_tree(c.relid)))))"
+					 "   OR EXISTS (SELECT FROM pg_trigger t JOIN " CRD_RELATION_TREE("c.relid") " tree ON t.tgrelid = tree.relid"
+					 "    WHERE t.tgfoid = p.oid))"
 					 " JOIN pg_namespace n ON n.oid = p.pronamespace AND n.nspname !~ '^pg_temp_'"
 					 " WHERE NOT EXISTS (SELECT FROM pg_depend d"
 					 "  WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')"
@@ -121,7 +122,7 @@ crd_foreign_keys(const CrdSchema *schema, CrdColumnId id)
 					 " AND " CRD_CONSTRAINT_ENFORCED("k")
 					 " AND (conrelid = $1::oid AND $2::int2 = ANY (conkey)"
 					 "  OR confrelid = $1::oid AND $2::int2 = ANY (confkey)) ORDER BY 1", 2,
-					 psprintf("%u", schema->relation[schema->column[id].table].relid),
+					 schema->relation[schema->column[id].table].relid_text,
 					 psprintf("%d", schema->column[id].attnum));
 	return crd_make_dependents(rows);
 }
@@ -148,7 +149,7 @@ crd_query_dependents(const CrdSchema *schema, const CrdColumnId *columns,
 	bool		step3_done = schema->last_complete_step >= 3;
 
 	return crd_query(CRD_CALLER, query, 4,
-					 psprintf("%u", schema->relation[schema->column[columns[0]].table].relid),
+					 schema->relation[schema->column[columns[0]].table].relid_text,
 					 crd_column_names(schema, columns, ncolumns),
 					 psprintf("{%u,%u}", schema->slug_index,
 							  step3_done ? schema->step3_index : InvalidOid),

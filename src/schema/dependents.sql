@@ -1,12 +1,8 @@
--- Common table expressions for describe_dependents.sql and saved_ddl.sql: the objects that depend on the columns $2 (text[]) of
--- the table $1 and of its partitions, one row each.  The kind is NULL where an object cannot be restored.  An object that a partition has
--- because the partitioned table has it is "attached"; an inherited constraint is restored with the one of the partitioned table.
--- $3 (oid[]) are the indexes and $4 is the foreign key that the steps themselves create and drop.
-WITH tree AS (
-	SELECT $1::oid AS relid, NULL::oid AS parent, 0 AS level
-	UNION ALL
-	SELECT relid, parentrelid, level FROM pg_partition_tree($1::oid) WHERE level > 0
-), columns AS (
+-- After "WITH tree AS" (the table $1 and its partitions), common table expressions for describe_dependents.sql and saved_ddl.sql: the
+-- objects that depend on the columns $2 (text[]), one row each.  The kind is NULL where an object cannot be restored.  An object that a
+-- partition has because the partitioned table has it is "attached"; an inherited constraint is restored with the one of the
+-- partitioned table.  $3 (oid[]) are the indexes and $4 is the foreign key that the steps themselves create and drop.
+, columns AS (
 	SELECT t.relid, t.level, a.attnum
 	FROM tree t JOIN pg_attribute a ON a.attrelid = t.relid
 	WHERE a.attname = ANY ($2::text[]) AND NOT a.attisdropped

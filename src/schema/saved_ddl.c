@@ -19,11 +19,13 @@
 #include "schema/saved_ddl.h"
 
 static const char saved_ddl_query[] =
+"WITH tree AS " CRD_RELATION_TREE("$1::oid")
 #include "schema/dependents.sql.h"
 #include "schema/saved_ddl.sql.h"
 		   ;
 
 static const char column_ddl_query[] =
+"WITH tree AS " CRD_RELATION_TREE("$1::oid")
 #include "schema/column_ddl.sql.h"
 		   ;
 
@@ -231,7 +233,7 @@ static List *
 column_ddl(const CrdSchema *schema, const CrdColumnId *columns, int ncolumns)
 {
 	return crd_saved_ddl_list(crd_query(CRD_CALLER, column_ddl_query, 2,
-										psprintf("%u", schema->relation[schema->column[columns[0]].table].relid),
+										schema->relation[schema->column[columns[0]].table].relid_text,
 										crd_column_names(schema, columns, ncolumns)));
 }
 

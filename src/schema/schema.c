@@ -106,7 +106,10 @@ crd_schema_read(void)
 	CrdSchema  *schema = palloc0(sizeof(CrdSchema));
 
 	for (CrdTable table = 0; table < CRD_NTABLES; table++)
+	{
 		schema->relation[table].name = table_names[table];
+		schema->relation[table].relid_text = "0";
+	}
 	for (CrdColumnId id = 0; id < CRD_NCOLUMNS; id++)
 	{
 		schema->column[id].table = columns[id].table;
@@ -142,9 +145,9 @@ const char *
 crd_sync_trigger_oids(const CrdSchema *schema, int step, bool up)
 {
 	return crd_query(CRD_CALLER,
-					 "SELECT ARRAY(SELECT t.oid FROM pg_trigger t WHERE t.tgname = $2 AND (t.tgrelid = $1::oid"
-					 "  OR t.tgrelid IN (SELECT relid FROM pg_partition_tree($1::oid))) ORDER BY 1)", 2,
-					 psprintf("%u", schema->relation[CRD_CONNECTIONS].relid),
+					 "SELECT ARRAY(SELECT t.oid FROM pg_trigger t WHERE t.tgname = $2"
+					 " AND t.tgrelid IN (SELECT relid FROM " CRD_RELATION_TREE("$1::oid") " tree) ORDER BY 1)", 2,
+					 schema->relation[CRD_CONNECTIONS].relid_text,
 					 step < CRD_LAST_STEP ? CRD_SYNC_TRIGGER :
 					 up ? CRD_TYPE_SAVE_TRIGGER : CRD_REVERSE_SYNC_TRIGGER)->row[0][0];
 }
@@ -230,7 +233,8 @@ read_relation(CrdSchema *schema, CrdTable table)
 	if (rows->nrows == 0)
 		return;
 	rel->exists = true;
-	rel->relid = atooid(rows->row[0][0]);
+	rel->relid_text = rows->row[0][0];
+	rel->relid = atooid(rel->relid_text);
 	rel->owner = atooid(rows->row[0][1]);
 	rel->relkind = rows->row[0][2][0];
 	rel->relpersistence = rows->row[0][3][0];
@@ -275,7 +279,7 @@ read_columns(CrdSchema *schema, CrdTable table)
 					 " JOIN pg_type t ON t.oid = b.typid AND t.typtype <> 'd'"
 					 " JOIN pg_type d ON d.oid = a.atttypid"
 					 " WHERE a.attrelid = $1::oid", 1,
-					 psprintf("%u", schema->relation[table].relid));
+					 schema->relation[table].relid_text);
 	for (int i = 0; i < rows->nrows; i++)
 		for (CrdColumnId id = 0; id < CRD_NCOLUMNS; id++)
 		{
@@ -308,7 +312,7 @@ read_primary_key(CrdSchema *schema)
 					 " JOIN pg_attribute a ON a.attrelid = p.conrelid AND a.attnum = k.attnum"
 					 " WHERE p.conrelid = $1::oid AND p.contype = 'p'"
 					 " GROUP BY p.oid", 1,
-					 psprintf("%u", schema->relation[CRD_CONNECTIONS].relid));
+					 schema->relation[CRD_CONNECTIONS].relid_text);
 	if (rows->nrows == 0)
 		return;
 	schema->pk_text_expr = rows->row[0][0];
@@ -326,7 +330,7 @@ read_catalog_indexes(CrdSchema *schema)
 					 " WHERE i.indrelid = $1::oid AND i.indisunique AND i.indisvalid"
 					 " AND i.indimmediate AND i.indpred IS NULL AND i.indnkeyatts = 1"
 					 " AND a.attname IN ('id', 'slug') ORDER BY 1", 1,
-					 psprintf("%u", schema->relation[CRD_AVAILABLE_CONNECTIONS].relid));
+					 schema->relation[CRD_AVAILABLE_CONNECTIONS].relid_text);
 	for (int i = 0; i < rows->nrows; i++)
 	{
 		if (strcmp(rows->row[i][1], "id") == 0)
@@ -343,7 +347,7 @@ read_catalog_indexes(CrdSchema *schema)
 static void
 read_connections_objects(CrdSchema *schema)
 {
-	const char *connections = psprintf("%u", schema->relation[CRD_CONNECTIONS].relid);
+	const char *connections = schema->relation[CRD_CONNECTIONS].relid_text;
 	const char *attnum = psprintf("%d", schema->column[CRD_AVAILABLE_CONNECTION_ID].attnum);
 	CrdResult  *rows;
 
@@ -353,7 +357,7 @@ read_connections_objects(CrdSchema *schema)
 					 " WHERE contype = 'f' AND conrelid = $1::oid AND confrelid = $2::oid"
 					 " AND conkey = ARRAY[$3::int2] AND confkey = ARRAY[$4::int2] AND conparentid = 0"
 					 " ORDER BY 3 DESC, 4 DESC, 1 LIMIT 1", 4, connections,
-					 psprintf("%u", schema->relation[CRD_AVAILABLE_CONNECTIONS].relid), attnum,
+					 schema->relation[CRD_AVAILABLE_CONNECTIONS].relid_text, attnum,
 					 psprintf("%d", schema->column[CRD_ENTRY_ID].attnum));
 	if (rows->nrows > 0)
 	{

@@ -72,6 +72,7 @@ typedef struct CrdRelation
 	const char *name;			/* qualified */
 	bool		exists;
 	Oid			relid;
+	const char *relid_text;		/* as a parameter of crd_query() */
 	Oid			owner;
 	char		relkind;
 	char		relpersistence;

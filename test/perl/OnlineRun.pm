@@ -462,10 +462,10 @@ sub verify_errors
 }
 
 # The schema as pg_dump shows it, and what else is asked for; else as the catalogs show it, all rows, and what is kept for a rollback.
-my @kept = qw(saved_ddl saved_entry saved_entry_type saved_connection_type saved_null_label saved_key_expression online_run pause_request);
+my @saved = qw(saved_column saved_ddl saved_index saved_entry saved_entry_type saved_connection_type saved_null_label saved_key_expression online_run pause_request);
 
 my @everything = ('pg_temp.shape()', 'pg_temp.rows()',
-	map { "(SELECT '$_', (to_jsonb(t) - CASE WHEN to_jsonb(t) ->> 'step' = '2' THEN 'not_null' ELSE '' END)::text FROM connections_redesign.$_ t) t (object, definition)" } @kept);
+	map { "(SELECT '$_', to_jsonb(t)::text FROM connections_redesign.$_ t) t (object, definition)" } @saved);
 
 sub everything
 {

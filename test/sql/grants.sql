@@ -39,7 +39,7 @@ SET ROLE regress_crd_nobody;
 SELECT count(*) FROM connections_redesign.history;
 DELETE FROM connections_redesign.history;
 SELECT * FROM connections_redesign.run_step;
-INSERT INTO connections_redesign.saved_ddl (step, seq, statement) VALUES (4, 1, 'DROP TABLE connections.connections');
+INSERT INTO connections_redesign.saved_ddl (step, seq, definition) VALUES (4, 1, 'DROP TABLE connections.connections');
 SELECT nextval('connections_redesign.run_id_seq');
 SELECT connections_redesign.saved_type('1', '1', '1');
 SELECT connections_redesign.saved_label_was_null('1');
@@ -51,7 +51,7 @@ SET ROLE regress_crd_owner;
 SELECT connections_redesign.saved_type('1', '1', 'the owner may ask');
 SELECT connections_redesign.saved_label_was_null('1');
 SELECT type FROM connections_redesign.saved_connection_type;
-INSERT INTO connections_redesign.saved_ddl (step, seq, statement) VALUES (4, 99, 'DROP TABLE connections.connections');
+INSERT INTO connections_redesign.saved_ddl (step, seq, definition) VALUES (4, 99, 'DROP TABLE connections.connections');
 UPDATE connections_redesign.run_step SET applied_by = 'somebody else';
 RESET ROLE;
 

@@ -175,7 +175,7 @@ SELECT tableoid::regclass, provider, type, name FROM connections.connections WHE
 SELECT connections_migrate(2);
 SELECT indexrelid::regclass FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY (indkey)
 WHERE indrelid::regclass::text LIKE 'connections.%' AND attname = 'available_connection_id';
-SELECT statement FROM connections_redesign.saved_ddl WHERE step IN (2, 3) AND statement IS NOT NULL;
+SELECT kind, name, definition FROM connections_redesign.saved_ddl WHERE step IN (2, 3);
 
 -- and one goes, with what it had of its own: that need not come back
 \set app 'DROP TABLE connections.late;'

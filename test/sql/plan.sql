@@ -58,6 +58,7 @@ CREATE FUNCTION pg_temp.all_there_is() RETURNS text LANGUAGE sql AS $$
 SELECT md5(string_agg(line, E'\n' ORDER BY line COLLATE "C")) FROM (
 	SELECT s::text AS line FROM pg_temp.shape() s
 	UNION ALL SELECT r::text FROM pg_temp.rows() r
+	UNION ALL SELECT 'column ' || k::text FROM connections_redesign.saved_column k
 	UNION ALL SELECT 'ddl ' || k::text FROM connections_redesign.saved_ddl k
 	UNION ALL SELECT 'entry ' || k::text FROM connections_redesign.saved_entry k
 	UNION ALL SELECT 'type ' || k::text FROM connections_redesign.saved_entry_type k

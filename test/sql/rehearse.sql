@@ -18,7 +18,7 @@ CREATE FUNCTION pg_temp.kept() RETURNS TABLE (object text, found text) LANGUAGE 
 DECLARE
 	relation text;
 BEGIN
-	FOREACH relation IN ARRAY ARRAY['run_step', 'online_run', 'pause_request', 'saved_ddl', 'saved_entry', 'saved_entry_type',
+	FOREACH relation IN ARRAY ARRAY['run_step', 'online_run', 'pause_request', 'saved_column', 'saved_ddl', 'saved_index', 'saved_entry', 'saved_entry_type',
 		'saved_connection_type', 'saved_null_label', 'saved_key_expression'] LOOP
 		RETURN QUERY EXECUTE format('SELECT %1$L, concat(ctid, xmin, t) FROM connections_redesign.%1$I t', relation);
 	END LOOP;

@@ -201,7 +201,7 @@ SELECT 'it is still there' FROM pg_class WHERE oid = 'public.regress_crd_bystand
 -- A statement that is kept for another role to run is a GRANT, whoever that role is by now, and runs in a security-restricted operation: an
 -- event trigger sees it.
 SELECT connections_migrate(4);
-SELECT count(*) FILTER (WHERE statement NOT LIKE 'GRANT %') AS others, count(*) AS grants FROM connections_redesign.saved_ddl WHERE grantor IS NOT NULL;
+SELECT count(*) FILTER (WHERE definition NOT LIKE 'GRANT %') AS others, count(*) AS grants FROM connections_redesign.saved_ddl WHERE grantor IS NOT NULL;
 CREATE TABLE public.regress_crd_seen (tag text, who text, attempt text);
 GRANT INSERT ON public.regress_crd_seen TO PUBLIC;
 CREATE FUNCTION public.regress_crd_see() RETURNS event_trigger LANGUAGE plpgsql AS $$
