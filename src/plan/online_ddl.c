@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * online_ddl.c
- *	  DDL that lets the application go on: CONCURRENTLY, NOT VALID and VALIDATE,
- *	  partitions one by one.
+ *	  DDL that does not block the application: CONCURRENTLY, NOT VALID and
+ *	  VALIDATE, one partition at a time.
  *
  *-------------------------------------------------------------------------
  */
@@ -38,9 +38,8 @@ static void delete_restored(CrdPlanBuilder *builder, const CrdSavedDdl *ddl,
 static bool is_partitioned(const CrdPlanBuilder *builder);
 
 /*
- * Names of constraints, here and below, are as DDL spells them.
- *
- * Partitions first, one by one: then the partitioned table has nothing to scan.
+ * Validate a constraint of the partitions first, one at a time, so that the
+ * partitioned table has nothing to scan.
  */
 void
 crd_online_validate(CrdPlanBuilder *builder, const char *constraint, const char *phase)
@@ -62,7 +61,7 @@ validate_one(CrdPlanBuilder *builder, const char *table, const char *constraint,
 			 const char *phase)
 {
 	crd_plan_add(builder, CRD_PREPARE, CRD_AS_TABLE_OWNER, CRD_CONNECTIONS, ShareUpdateExclusiveLock,
-				 "check the rows that are there", "ALTER TABLE %s VALIDATE CONSTRAINT %s",
+				 "check the existing rows", "ALTER TABLE %s VALIDATE CONSTRAINT %s",
 				 table, constraint);
 	crd_plan_end_phase(builder, phase);
 }
@@ -71,13 +70,14 @@ static void
 drop_index(CrdPlanBuilder *builder, const char *name)
 {
 	crd_plan_add(builder, CRD_PREPARE, CRD_AS_TABLE_OWNER, CRD_CONNECTIONS, AccessExclusiveLock,
-				 "make room for an index that was left INVALID", "DROP INDEX %s", name);
+				 "drop an index that was left INVALID", "DROP INDEX %s", name);
 	crd_plan_end_phase(builder, "drop_invalid_index");
 }
 
 /*
- * The index on available_connection_id.  On partitions it is built one by one,
- * and attached to one on the partitioned table that is valid when all are.
+ * Create the index on available_connection_id.  The indexes of partitions are
+ * built one at a time, and attached to the one of the partitioned table, which
+ * becomes valid with the last of them.
  */
 void
 crd_online_create_index(CrdPlanBuilder *builder)
@@ -91,15 +91,15 @@ crd_online_create_index(CrdPlanBuilder *builder)
 		if (OidIsValid(schema->invalid_fk_index))
 			drop_index(builder, crd_qualified_name(schema->invalid_fk_index));
 		crd_plan_add(builder, CRD_PREPARE, CRD_RUN_IN_WORKER, CRD_CONNECTIONS, ShareUpdateExclusiveLock,
-					 "find the connections of a kind",
-					 "CREATE INDEX CONCURRENTLY ON connections.connections (available_connection_id)");
+					 CRD_STEP3_INDEX_PURPOSE,
+					 "CREATE INDEX CONCURRENTLY ON connections.connections " CRD_STEP3_INDEX);
 		crd_plan_end_phase(builder, "index");
 		return;
 	}
 
-	/* each relation of the tree, with its own index if it has one */
+	/* each table of the tree, with its own index if it has one */
 	rows = crd_query(CRD_CALLER,
-					 "SELECT t.relid, t.parent, t.relid, t.isleaf, i.indexrelid, i.indisvalid,"
+					 "SELECT t.relid, t.parent, t.relid::regclass, t.isleaf, i.indexrelid, i.indisvalid,"
 					 " i.indexrelid IN (SELECT inhrelid FROM pg_inherits)"
 					 " FROM " CRD_RELATION_TREE("$1::oid") " t"
 					 " LEFT JOIN pg_attribute a ON a.attrelid = t.relid AND a.attname = 'available_connection_id'"
@@ -113,8 +113,8 @@ crd_online_create_index(CrdPlanBuilder *builder)
 	{
 		const char *const *row = rows->row[i];
 		Oid			relid = atooid(row[0]);
-		bool		leaf = crd_is_true(row[3]);
-		bool		there = row[4] && (!leaf || crd_is_true(row[5]));
+		bool		is_leaf = crd_is_true(row[3]);
+		bool		there = row[4] && (!is_leaf || crd_is_true(row[5]));
 		const char *name;
 
 		if (row[4] && !there)
@@ -125,15 +125,15 @@ crd_online_create_index(CrdPlanBuilder *builder)
 		names[i] = quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), name);
 		if (there)
 			continue;
-		if (leaf)
+		if (is_leaf)
 			crd_plan_add(builder, CRD_PREPARE, CRD_RUN_IN_WORKER, CRD_CONNECTIONS, ShareUpdateExclusiveLock,
-						 "find the connections of a kind",
-						 "CREATE INDEX CONCURRENTLY %s ON %s (available_connection_id)",
+						 CRD_STEP3_INDEX_PURPOSE,
+						 "CREATE INDEX CONCURRENTLY %s ON %s " CRD_STEP3_INDEX,
 						 quote_identifier(name), row[2]);
 		else
 			crd_plan_add(builder, CRD_PREPARE, CRD_AS_TABLE_OWNER, CRD_CONNECTIONS, ShareLock,
-						 "an index to attach those of the partitions to",
-						 "CREATE INDEX %s ON ONLY %s (available_connection_id)",
+						 "the index that those of the partitions are attached to",
+						 "CREATE INDEX %s ON ONLY %s " CRD_STEP3_INDEX,
 						 quote_identifier(name), row[2]);
 		crd_plan_end_phase(builder, "index");
 	}
@@ -146,24 +146,23 @@ crd_online_create_index(CrdPlanBuilder *builder)
 		while (strcmp(rows->row[parent][0], rows->row[i][1]) != 0)
 			parent++;
 		crd_plan_add(builder, CRD_PREPARE, CRD_AS_TABLE_OWNER, CRD_CONNECTIONS, AccessExclusiveLock,
-					 "one of its parts", "ALTER INDEX %s ATTACH PARTITION %s",
+					 "attach the index of a partition", "ALTER INDEX %s ATTACH PARTITION %s",
 					 names[parent], names[i]);
 		crd_plan_end_phase(builder, "attach_index");
 	}
 }
 
 /*
- * The foreign key, not valid at first.  Partitions get theirs before, which the
- * one of the partitioned table then takes over without a scan.
+ * Create the foreign key NOT VALID, then validate it.  Partitions get theirs
+ * before the partitioned table, whose foreign key adopts them without a scan.
  */
 void
 crd_online_create_foreign_key(CrdPlanBuilder *builder)
 {
 	const CrdSchema *schema = builder->schema;
 	ForeignKey	key = {
-		.definition = "FOREIGN KEY (available_connection_id)"
-		" REFERENCES connections.available_connections (id) ON DELETE RESTRICT",
-		.purpose = "every connection is of an available kind, and no kind in use can be deleted",
+		.definition = CRD_STEP3_FOREIGN_KEY,
+		.purpose = CRD_STEP3_FOREIGN_KEY_PURPOSE,
 		.to_catalog = true
 	};
 
@@ -181,11 +180,11 @@ crd_online_create_foreign_key(CrdPlanBuilder *builder)
 						 " LEFT JOIN pg_attribute a ON a.attrelid = t.relid AND a.attname = 'available_connection_id'"
 						 " LEFT JOIN LATERAL (SELECT f.conname, f.convalidated FROM pg_constraint f"
 						 "  WHERE f.contype = 'f' AND f.conrelid = t.relid AND f.confrelid = $2::oid"
-						 "  AND f.conkey = ARRAY[a.attnum] AND f.confdeltype = 'r' AND pg_get_constraintdef(f.oid) NOT LIKE '% NOT ENFORCED' ORDER BY f.convalidated DESC LIMIT 1) c ON true"
+						 "  AND f.conkey = ARRAY[a.attnum] AND f.confdeltype = 'r' AND " CRD_CONSTRAINT_ENFORCED("f") " ORDER BY f.convalidated DESC LIMIT 1) c ON true"
 						 " WHERE t.isleaf AND t.level > 0 ORDER BY t.relid", 2,
 						 schema->relation[CRD_CONNECTIONS].relid_text,
 						 schema->relation[CRD_AVAILABLE_CONNECTIONS].relid_text);
-		/* all have the same name, also those that are there already */
+		/* all have the same name, that of an existing one if there is one */
 		for (int i = 0; i < rows->nrows; i++)
 			if (rows->row[i][1])
 				key.name = rows->row[i][1];
@@ -204,7 +203,7 @@ add_foreign_key(CrdPlanBuilder *builder, const char *table, const ForeignKey *ke
 {
 	if (key->to_catalog)
 		crd_plan_add(builder, CRD_PREPARE, CRD_AS_TABLE_OWNER, CRD_AVAILABLE_CONNECTIONS, ShareRowExclusiveLock,
-					 "the foreign key will watch this table, too",
+					 "adding the foreign key locks this table as well",
 					 "LOCK TABLE connections.available_connections IN SHARE ROW EXCLUSIVE MODE");
 	crd_plan_add(builder, CRD_PREPARE, CRD_AS_TABLE_OWNER, CRD_CONNECTIONS, ShareRowExclusiveLock,
 				 key->purpose, "ALTER TABLE %s ADD CONSTRAINT %s %s%s", table,
@@ -213,8 +212,8 @@ add_foreign_key(CrdPlanBuilder *builder, const char *table, const ForeignKey *ke
 }
 
 /*
- * The foreign keys of partitions, before the one of the partitioned table: a row
- * for each, with the name of its own and whether that is valid.
+ * Add the foreign keys of partitions: a row for each partition, with the name of
+ * its foreign key, if it exists, and whether that is valid.
  */
 static void
 add_foreign_keys(CrdPlanBuilder *builder, const CrdResult *partitions,
@@ -273,7 +272,7 @@ crd_online_restore_remaining(CrdPlanBuilder *builder)
 		{
 			if (!valid)
 				crd_plan_add(builder, CRD_PREPARE, CRD_RUN_IN_WORKER, CRD_CONNECTIONS,
-							 ShareUpdateExclusiveLock, "bring back what went with the column",
+							 ShareUpdateExclusiveLock, "restore what was dropped together with the column",
 							 "%s", online_ddl.create);
 			delete_restored(builder, ddl, online_ddl.finish);
 		}
@@ -291,8 +290,9 @@ crd_online_restore_remaining(CrdPlanBuilder *builder)
 }
 
 /*
- * What the partitions need of a foreign key before the partitioned table.  Where
- * something else has its name there, it comes with that of the partitioned table.
+ * Add a saved foreign key to the partitions first.  Where something else has its
+ * name in a partition, the foreign key is created with the one of the partitioned
+ * table.
  */
 static void
 restore_foreign_keys(CrdPlanBuilder *builder, const CrdSavedDdl *ddl)
@@ -300,7 +300,7 @@ restore_foreign_keys(CrdPlanBuilder *builder, const CrdSavedDdl *ddl)
 	ForeignKey	key = {
 		.name = quote_identifier(ddl->name),
 		.definition = ddl->definition,
-		.purpose = "bring back what went with the column",
+		.purpose = "restore what was dropped together with the column",
 	};
 
 	add_foreign_keys(builder,

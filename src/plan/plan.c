@@ -1,20 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * plan.c
- *	  The four steps, up and down, as lists of actions.
- *
- * Each step adds its actions to parts, and for each table the parts of all
- * steps of a plan run one after the other: what is kept for the way back; what
- * prepares the rewrite; one ALTER TABLE; what needs the new rows.  So steps
- * that meet in one plan share one rewrite, and each row is written once.
- *
- * Values come by ALTER COLUMN ... TYPE ... USING, in the rewrite, never by an
- * UPDATE of every row: that would fire triggers, move updated_at, double the
- * table, and with a deferred trigger make the next ALTER TABLE fail.  USING
- * sees the row as it was, so the same ALTER TABLE can drop what it reads.  The
- * few rows whose label or config must change on the way back are updated as
- * replication would do it: ALTER COLUMN TYPE on a column that stays is refused
- * where a view or a trigger uses it.
+ *	  Puts the steps together into a plan, and connections_plan().
  *
  *-------------------------------------------------------------------------
  */
@@ -30,7 +17,7 @@
 #include "base/sql_exec.h"
 
 
-/* A fifth step is one more row here, and its step_effects in schema.c. */
+/* A fifth step is one more row here, with its step_effects in schema.c. */
 const CrdStep crd_steps[CRD_LAST_STEP + 1] = {
 	[1] = {"add_available_connection_slug_and_auth_type",
 	crd_step1_up, crd_step1_down, crd_step1_up_online, crd_step1_down_online},
@@ -42,7 +29,7 @@ const CrdStep crd_steps[CRD_LAST_STEP + 1] = {
 	crd_step4_up, crd_step4_down, crd_step4_up_online, crd_step4_down_online},
 };
 
-/* As the documentation spells them */
+/* As PostgreSQL's documentation spells them */
 static const char *const lock_names[] = {
 	[NoLock] = NULL,
 	[AccessShareLock] = "ACCESS SHARE",
@@ -85,7 +72,7 @@ crd_plan(CrdContext *context)
 	builder.step = last;
 	if (builder.plan->rewrites)
 		crd_plan_add(&builder, CRD_FINISH, CRD_AS_TABLE_OWNER, CRD_CONNECTIONS,
-					 ShareUpdateExclusiveLock, "new statistics for the planner",
+					 ShareUpdateExclusiveLock, "gather statistics of the new columns",
 					 "ANALYZE connections.connections%s",
 					 analyze_new_columns(&builder) ?
 					 psprintf(" (%s)", builder.filled.data) : "");
@@ -101,7 +88,7 @@ crd_plan(CrdContext *context)
 			builder.plan->actions =
 				lappend(builder.plan->actions,
 						crd_plan_action(last, CRD_AS_TABLE_OWNER, table, AccessExclusiveLock,
-										"put FORCE ROW LEVEL SECURITY back",
+										"enable FORCE ROW LEVEL SECURITY again",
 										psprintf("ALTER TABLE %s FORCE ROW LEVEL SECURITY",
 												 rel->name)));
 	}
@@ -147,14 +134,14 @@ crd_plan_preface(const CrdSchema *schema, int target)
 	for (CrdTable table = 0; table < CRD_NTABLES; table++)
 		actions = lappend(actions,
 						  crd_plan_action(step, CRD_AS_TABLE_OWNER, table, AccessExclusiveLock,
-										  "keep everybody else out until the end",
+										  "lock out other sessions until the end of the transaction",
 										  psprintf("LOCK TABLE %s IN ACCESS EXCLUSIVE MODE",
 												   schema->relation[table].name)));
 	for (CrdTable table = 0; table < CRD_NTABLES; table++)
 		if (schema->relation[table].rls_forced_on_owner)
 			actions = lappend(actions,
 							  crd_plan_action(step, CRD_AS_TABLE_OWNER, table, AccessExclusiveLock,
-											  "let the owner see every row",
+											  "let the owner see all rows",
 											  psprintf("ALTER TABLE %s NO FORCE ROW LEVEL SECURITY",
 													   schema->relation[table].name)));
 	return actions;
@@ -175,7 +162,7 @@ crd_plan_warnings(const CrdContext *context)
 			continue;
 		foreach(lc, context->saved->unrestorable[step])
 			warnings = lappend(warnings,
-							   psprintf("what went with a column did not come back: %s",
+							   psprintf("could not restore: %s",
 										(char *) lfirst(lc)));
 	}
 	if (counts == NULL)
@@ -195,9 +182,9 @@ crd_plan_warnings(const CrdContext *context)
 
 
 /*
- * Whether it is enough to analyze the new columns: the statistics of the others
- * survive a rewrite.  Those of expressions, in an index that is made again or
- * in an extended statistics object, come with the whole table only.
+ * Whether it is enough to analyze the new columns.  A rewrite keeps the statistics
+ * of the other columns, but those of expressions, in an index or in an extended
+ * statistics object, are gathered only with the whole table.
  */
 static bool
 analyze_new_columns(CrdPlanBuilder *builder)
@@ -282,7 +269,7 @@ connections_plan(PG_FUNCTION_ARGS)
 
 			print_actions(set, phase->actions, &seq);
 			print_action(set, phase->step, &seq, "COMMIT", NULL,
-						 psprintf("end of the phase %s", phase->name));
+						 psprintf("end of phase %s", phase->name));
 		}
 		return (Datum) 0;
 	}

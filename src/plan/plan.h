@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * plan.h
- *	  The steps, and the list of actions that takes a database from where it is
+ *	  The plan: the list of actions that takes a database from its present state
  *	  to a version, forward or back.
  *
- * The drivers execute that list, connections_plan() prints it; no third place
- * knows any DDL of the steps.
+ * Both drivers execute that list, and connections_plan() prints it.  No other
+ * place contains DDL of the steps.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,38 +23,40 @@ typedef struct CrdStep
 	void		(*down_online) (CrdPlanBuilder *builder);
 } CrdStep;
 
-/* By step, from 1 on. */
+/* Indexed by step, from 1 on */
 extern const CrdStep crd_steps[CRD_LAST_STEP + 1];
 
 /*
- * What comes before the data is read: locks, and FORCE ROW LEVEL SECURITY
- * lifted where it would hide rows from the owner.
+ * The actions of the atomic mode that come before any row is read: they lock both
+ * tables, and lift FORCE ROW LEVEL SECURITY where it hides rows from the owner.
  */
 extern List *crd_plan_preface(const CrdSchema *schema, int target);
 
 /*
- * The atomic plan.  Steps that meet in one plan share the rewrite of a table;
- * the shared statement belongs to the highest of them.
+ * The plan of the atomic mode.  All steps of a plan share one rewrite of each
+ * table; the shared statement is numbered as the highest of these steps.
  */
 extern CrdPlan *crd_plan(CrdContext *context);
 
 /*
- * The online plan: what is not done yet of the step that was begun, or what
- * undoes it, then the steps to the target.  It depends on nothing but what is
- * there, so the driver plans anew for each phase and runs the first; the rows
- * are read only where what they say goes into the plan.
+ * The plan of the online mode: the rest of a partial step, or the phases that
+ * undo it, then the steps to the target.  It depends only on the present state of
+ * the database, so the driver makes a new plan for each phase and runs the first
+ * phase of it.  Rows are read only where their values are part of the plan.
  */
 extern CrdPlan *crd_plan_online(CrdContext *context);
 
 /*
- * What brings a step that an online run has begun to schema->version, whole, in
- * the caller's transaction; and the schema as it will be then.
+ * The actions of the atomic mode that complete or undo a partial step, so that
+ * the tables are at schema->version.  Changes *context->schema to what it will be
+ * then.
  */
 extern List *crd_plan_resolve_partial(CrdContext *context);
 
 /*
- * What to say when the plan has been executed, of the rows that an undone step 4
- * has changed and of what could not come back: List of char *.
+ * The warnings to raise after the plan has been executed, about rows that a
+ * rollback of step 4 has changed and saved DDL that cannot be restored: List of
+ * char *.
  */
 extern List *crd_plan_warnings(const CrdContext *context);
 

@@ -1,8 +1,7 @@
 /*-------------------------------------------------------------------------
  *
- * planner.c
- *	  What the atomic and the online form of the steps are planned with: putting
- *	  actions together, and the keepsake's part in them.  See planner.h.
+ * plan_builder.c
+ *	  Builds a plan.  See plan_builder.h.
  *
  *-------------------------------------------------------------------------
  */
@@ -109,7 +108,7 @@ crd_plan_restore(CrdPlanBuilder *builder, CrdPlanSection section, CrdTable table
 				 const char *statement)
 {
 	crd_plan_add(builder, section, CRD_AS_TABLE_OWNER, table, lock_mode,
-				 "bring back what went with the column", "%s", statement)->role = ddl->grantor;
+				 "restore what was dropped together with the column", "%s", statement)->role = ddl->grantor;
 }
 
 void
@@ -159,7 +158,7 @@ crd_plan_save_columns(CrdPlanBuilder *builder, bool up)
 	initStringInfo(&values);
 	for (int i = 0; i < ncolumns; i++)
 		save_column(builder, &values, up, columns[i]);
-	/* name is not dropped but renamed; only its NOT NULL goes */
+	/* name is not dropped but renamed, and loses its NOT NULL */
 	if (builder->step == 4)
 	{
 		save_column(builder, &values, up, CRD_NAME);
@@ -237,7 +236,7 @@ crd_plan_save_entry_types(CrdPlanBuilder *builder)
 	}
 	if (values.len)
 		crd_plan_add(builder, CRD_SAVE, CRD_AS_EXTENSION_OWNER, CRD_CONNECTIONS, RowExclusiveLock,
-					 "keep the type that most connections of each kind have",
+					 "save the type that most connections of each entry have",
 					 "INSERT INTO connections_redesign.saved_entry_type (available_connection_id, type) VALUES %s",
 					 values.data);
 }
@@ -251,19 +250,19 @@ crd_plan_save_key_expression(CrdPlanBuilder *builder)
 		return;
 	crd_plan_delete_saved(builder, CRD_SAVE, "saved_key_expression", known != NULL);
 	crd_plan_add(builder, CRD_SAVE, CRD_AS_EXTENSION_OWNER, CRD_CONNECTIONS, RowExclusiveLock,
-				 "remember by which key these connections are kept",
+				 "save the key by which these connections are identified",
 				 "INSERT INTO connections_redesign.saved_key_expression (expression) VALUES (%s)",
 				 quote_literal_cstr(builder->schema->pk_text_expr));
 }
 
 void
-crd_plan_delete_saved(CrdPlanBuilder *builder, CrdPlanSection section, const char *from, bool anything)
+crd_plan_delete_saved(CrdPlanBuilder *builder, CrdPlanSection section, const char *from, bool exists)
 {
-	if (!anything)
+	if (!exists)
 		return;
 	crd_plan_add(builder, section, CRD_AS_EXTENSION_OWNER,
 				 builder->step == 1 ? CRD_AVAILABLE_CONNECTIONS : CRD_CONNECTIONS, RowExclusiveLock,
-				 "what was kept has been used",
+				 "delete saved state that was used",
 				 "DELETE FROM connections_redesign.%s", from);
 }
 
@@ -297,18 +296,18 @@ crd_plan_drop_partition_not_nulls(CrdPlanBuilder *builder, CrdPlanSection sectio
 					 builder->schema->relation[CRD_CONNECTIONS].relid_text);
 	for (int i = 0; i < rows->nrows; i++)
 		crd_plan_add(builder, section, CRD_AS_TABLE_OWNER, CRD_CONNECTIONS, AccessExclusiveLock,
-					 "label may be NULL in the partition, too",
+					 "allow NULL in label of the partition",
 					 "ALTER TABLE %s ALTER COLUMN name DROP NOT NULL", rows->row[i][0]);
 }
 
 void
 crd_plan_create_sync_trigger(CrdPlanBuilder *builder)
 {
-	/* others may have applied step 4 without dropping it */
+	/* another tool may have applied step 4 without dropping it */
 	crd_plan_drop_trigger(builder, builder->schema->has_sync_trigger, CRD_SYNC_TRIGGER,
-						  "make room for the bridge");
+						  "drop the old sync trigger");
 	crd_plan_create_trigger(builder, CRD_SYNC_TRIGGER,
-							"keep available_connection_id right while provider and type are written",
+							"keep available_connection_id in sync with provider and config",
 							crd_sync_trigger_ddl(builder->schema));
 }
 
@@ -319,7 +318,7 @@ crd_plan_create_trigger(CrdPlanBuilder *builder, const char *trigger,
 	crd_plan_add(builder, CRD_FINISH, CRD_AS_TABLE_OWNER, CRD_CONNECTIONS, ShareRowExclusiveLock,
 				 purpose, "%s", ddl);
 	crd_plan_add(builder, CRD_FINISH, CRD_AS_TABLE_OWNER, CRD_CONNECTIONS, ShareRowExclusiveLock,
-				 "also for rows that replication or a restore writes",
+				 "fire it also for rows that replication or a restore writes",
 				 "ALTER TABLE connections.connections ENABLE ALWAYS TRIGGER %s",
 				 quote_identifier(trigger));
 }
@@ -350,7 +349,7 @@ crd_plan_set_not_null(CrdPlanBuilder *builder, CrdTable table, const char *colum
 {
 	const CrdSavedColumn *saved_column = crd_saved_column(builder->saved, builder->step,
 														  column);
-	const char *purpose = psprintf("%s is required", now);
+	const char *purpose = psprintf("set %s NOT NULL", now);
 	const char *clause = psprintf("ALTER COLUMN %s SET NOT NULL", now);
 	bool		own = false;
 	ListCell   *lc;
@@ -370,7 +369,10 @@ crd_plan_set_not_null(CrdPlanBuilder *builder, CrdTable table, const char *colum
 					 not_null->relation, quote_identifier(not_null->name), now);
 	}
 
-	/* what a partition has becomes part of the table's, and keeps its name */
+	/*
+	 * constraints of partitions are merged with the table's, and keep their
+	 * names
+	 */
 	if (own)
 		crd_plan_add(builder, CRD_FINISH, CRD_AS_TABLE_OWNER, table, AccessExclusiveLock, purpose,
 					 "ALTER TABLE %s %s", builder->schema->relation[table].name, clause);
@@ -397,21 +399,17 @@ crd_finish_step4_up(CrdPlanBuilder *builder)
 	if (builder->online)
 	{
 		crd_plan_backfill(builder, CRD_FIX_NULL_LABELS,
-						  "labels that were NULL before the rollback, and are still empty, are NULL again", update);
-		crd_plan_verify_rows(builder, "all of them are", condition);
+						  "set labels to NULL again that were NULL before the rollback and are still empty", update);
+		crd_plan_verify_rows(builder, "verify that no such label remains", condition);
 	}
 	else
 		crd_plan_add(builder, CRD_FINISH, CRD_RUN_AS_REPLICA, CRD_CONNECTIONS, RowExclusiveLock,
-					 "labels that were NULL before the rollback, and are still empty, are NULL again",
+					 "set labels to NULL again that were NULL before the rollback and are still empty",
 					 "%s", update);
 	crd_plan_delete_saved(builder, CRD_FINISH, "saved_null_label", true);
 	crd_plan_end_phase(builder, "null_labels");
 }
 
-/*
- * What was added since the last call becomes a phase, if there is anything.  In
- * one transaction, there are no phases.
- */
 void
 crd_plan_end_phase(CrdPlanBuilder *builder, const char *name)
 {
@@ -434,11 +432,10 @@ crd_plan_backfill(CrdPlanBuilder *builder, CrdRowFix fix, const char *purpose,
 				  const char *statement)
 {
 	crd_plan_add(builder, CRD_SAVE, CRD_BACKFILL, CRD_CONNECTIONS, RowExclusiveLock,
-				 psprintf("%s, in short transactions and without triggers", purpose),
+				 psprintf("%s, in short transactions and without firing triggers", purpose),
 				 "%s", statement)->fix = fix;
 }
 
-/* The walk before it is over when no row meets the condition any more. */
 void
 crd_plan_verify_rows(CrdPlanBuilder *builder, const char *purpose, const char *condition)
 {

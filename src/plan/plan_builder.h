@@ -1,12 +1,13 @@
 /*-------------------------------------------------------------------------
  *
- * planner.h
- *	  What the atomic and the online form of the steps are planned with.
+ * plan_builder.h
+ *	  Builds a plan: actions, grouped into phases, and the actions that save and
+ *	  restore state.
  *
  *-------------------------------------------------------------------------
  */
-#ifndef CRD_PLANNER_H
-#define CRD_PLANNER_H
+#ifndef CRD_PLAN_BUILDER_H
+#define CRD_PLAN_BUILDER_H
 
 #include "lib/stringinfo.h"
 #include "storage/lockdefs.h"
@@ -16,17 +17,17 @@
 
 typedef enum CrdActionKind
 {
-	CRD_AS_TABLE_OWNER,			/* as the owner of the table */
-	CRD_RUN_AS_REPLICA,			/* likewise, without user triggers */
-	CRD_AS_EXTENSION_OWNER,		/* as the extension's owner */
+	CRD_AS_TABLE_OWNER,			/* or as CrdAction.role */
+	CRD_RUN_AS_REPLICA,			/* likewise, without firing triggers */
+	CRD_AS_EXTENSION_OWNER,
 	CRD_SAVE_CONNECTION_TYPES,	/* a query, as the owner of the table ... */
-	CRD_SAVE_NULL_LABELS,		/* ... whose rows go to the keepsake */
+	CRD_SAVE_NULL_LABELS,		/* ... whose rows are saved */
 
-	/* online only; each in transactions of its own */
-	CRD_BACKFILL,				/* a walk over the table; and the same ... */
-	CRD_BACKFILL_SAVE_TYPES,	/* ... with a query over each window */
-	CRD_VERIFY_ROWS,			/* a query: how many rows, how many not right */
-	CRD_RUN_IN_WORKER			/* at top level */
+	/* online mode only, each in transactions of its own */
+	CRD_BACKFILL,				/* fixes rows; the other one ... */
+	CRD_BACKFILL_SAVE_TYPES,	/* ... saves the rows of a query */
+	CRD_VERIFY_ROWS,			/* a query: how many rows, how many wrong */
+	CRD_RUN_IN_WORKER			/* at top level, as VACUUM needs it */
 } CrdActionKind;
 
 typedef struct CrdAction
@@ -37,45 +38,45 @@ typedef struct CrdAction
 	const char *statement;
 	LOCKMODE	lock_mode;		/* on the table */
 	const char *purpose;
-	const char *role;			/* to run it, or NULL for the owner */
+	const char *role;			/* that runs it, NULL for the table's owner */
 
-	/* of a walk */
+	/* of a backfill */
 	CrdRowFix	fix;
 	const char *columns;
 	const char *condition;
 } CrdAction;
 
 /*
- * One transaction of the online form, but for the actions that have their own;
- * its name is the phase of the progress view.
+ * One transaction of the online mode, except for actions that have transactions
+ * of their own.  The progress view shows its name.
  */
 typedef struct CrdPhase
 {
 	const char *name;
 	int			step;
-	bool		up;				/* the way of the step that it is part of */
-	bool		undoes;			/* what was done of that step */
-	bool		is_last;		/* with it the step is done, or undone */
+	bool		up;				/* direction of the step */
+	bool		undoes;			/* it undoes a partial step */
+	bool		is_last;		/* it completes the step, or its undoing */
 	int64		rows;			/* that its statements change */
 	List	   *actions;		/* of CrdAction */
 } CrdPhase;
 
 typedef struct CrdPlan
 {
-	List	   *actions;		/* of CrdAction, in order; online: */
-	List	   *phases;			/* of CrdPhase */
-	int64		rows[CRD_LAST_STEP + 1];	/* that each step goes through */
-	List	   *warnings;		/* of char *, for when it is done */
-	bool		rewrites;		/* connections is written anew */
+	List	   *actions;		/* of CrdAction, atomic mode; or ... */
+	List	   *phases;			/* ... of CrdPhase, online mode */
+	int64		rows[CRD_LAST_STEP + 1];	/* that each step processes */
+	List	   *warnings;		/* of char *, to raise at the end */
+	bool		rewrites;		/* the table connections */
 } CrdPlan;
 
-/* Within a table, the parts of a transaction run one after the other. */
+/* The sections of a transaction run in this order, for one table at a time. */
 typedef enum CrdPlanSection
 {
-	CRD_SAVE,					/* for the way back */
+	CRD_SAVE,					/* state for a rollback */
 	CRD_PREPARE,
 	CRD_REWRITE,				/* the one ALTER TABLE */
-	CRD_FINISH					/* what needs its result */
+	CRD_FINISH					/* statements that need its result */
 } CrdPlanSection;
 #define CRD_NSECTIONS (CRD_FINISH + 1)
 
@@ -86,10 +87,10 @@ typedef struct CrdPlanBuilder
 	const CrdSavedState *saved;
 	CrdPlan    *plan;
 	bool		online;			/* each phase is a transaction of its own */
-	int			step;			/* that adds actions now ... */
-	bool		up;				/* ... which way */
+	int			step;			/* that actions are added for ... */
+	bool		up;				/* ... in this direction */
 
-	/* the transaction that is being put together */
+	/* the transaction that is being built */
 	List	   *sections[CRD_NTABLES][CRD_NSECTIONS];
 	StringInfoData clauses[CRD_NTABLES];	/* of the one ALTER TABLE */
 	StringInfoData purposes[CRD_NTABLES];
@@ -101,7 +102,7 @@ typedef struct CrdPlanBuilder
 extern void crd_plan_builder_init(CrdPlanBuilder *builder, CrdContext *context,
 								  bool online);
 
-/* An action that is not of a part. */
+/* A new action, in the current memory context, that is not yet in the plan. */
 extern CrdAction *crd_plan_action(int step, CrdActionKind kind, CrdTable table,
 								  LOCKMODE lock_mode, const char *purpose,
 								  const char *statement);
@@ -117,39 +118,39 @@ extern void crd_plan_alter(CrdPlanBuilder *builder, CrdTable table,
 						   const char *purpose,
 						   const char *format,...) pg_attribute_printf(4, 5);
 
-/* Add the statement, of a ddl one, that brings something back. */
+/* Add an action that runs a statement of saved DDL, as its grantor. */
 extern void crd_plan_restore(CrdPlanBuilder *builder, CrdPlanSection section, CrdTable table,
 							 LOCKMODE lock_mode, const CrdSavedDdl *ddl,
 							 const char *statement);
 
 /*
- * All actions that have been added, in order: forward the catalog's come first,
- * back they come last.
+ * All actions that have been added since the last call, in order.  Those of
+ * available_connections come first on the way up, and last on the way down.
  */
 extern List *crd_plan_collect(CrdPlanBuilder *builder, bool up);
 
 /*
- * Keep the shape of the columns that the step drops, and what goes with them.
- * What was kept of the step before is not needed any more: this plan has read
- * it.
+ * Save the columns that the step drops, and the DDL that restores the objects that
+ * are dropped with them.  This replaces what the step saved earlier, which this
+ * plan has read.
  */
 extern void crd_plan_save_columns(CrdPlanBuilder *builder, bool up);
 
 /*
- * Keep that step 3 found an index on available_connection_id, if it did: that
- * one stays when the step is undone.
+ * Save that an index on available_connection_id existed before step 3, if one
+ * did: the rollback of step 3 keeps it.
  */
 extern void crd_plan_save_index(CrdPlanBuilder *builder);
 
-/* Keep the dictionary of types. */
+/* Save the entry types. */
 extern void crd_plan_save_entry_types(CrdPlanBuilder *builder);
 
-/* Keep by which key the queries before keep their rows. */
+/* Save the key by which connection types and NULL labels are identified. */
 extern void crd_plan_save_key_expression(CrdPlanBuilder *builder);
 
-/* Delete what was kept, if there is anything; of saved_ddl, the step's. */
+/* Delete saved state: "from" is a table, with or without WHERE. */
 extern void crd_plan_delete_saved(CrdPlanBuilder *builder, CrdPlanSection section,
-								  const char *from, bool anything);
+								  const char *from, bool exists);
 
 /* The saved columns and the saved DDL of the step. */
 extern void crd_plan_delete_saved_columns(CrdPlanBuilder *builder,
@@ -159,8 +160,8 @@ extern void crd_plan_delete_saved_columns(CrdPlanBuilder *builder,
 extern void crd_plan_delete_saved_types(CrdPlanBuilder *builder, CrdPlanSection section);
 
 /*
- * Drop the NOT NULL of name that partitions have of their own, from 18 on: it
- * stays when that of the partitioned table goes.
+ * Drop the NOT NULL constraints of name that partitions define themselves, which
+ * from 18 on remain when the one of the partitioned table is dropped.
  */
 extern void crd_plan_drop_partition_not_nulls(CrdPlanBuilder *builder, CrdPlanSection section);
 
@@ -179,28 +180,31 @@ extern const char *crd_plan_saved_type(CrdPlanBuilder *builder, const char *colu
 extern bool crd_plan_saved_not_null(CrdPlanBuilder *builder, const char *column);
 
 /*
- * Make a column NOT NULL, which goes by another name now, by the constraint that
- * it had where that has a name.  So do partitions.
+ * Make a column, whose present name is "now", NOT NULL, with the saved name of the
+ * constraint if there is one, also in partitions.
  */
 extern void crd_plan_set_not_null(CrdPlanBuilder *builder, CrdTable table,
 								  const char *column, const char *now);
 
 /*
- * What was added since the last call becomes a phase of the online form, if
- * there is anything.  The atomic form has no phases.
+ * Make a phase of the actions that were added since the last call, if there are
+ * any.  The atomic mode has no phases.
  */
 extern void crd_plan_end_phase(CrdPlanBuilder *builder, const char *name);
 
-/* A walk over the table that fixes rows, and what it is over by. */
+/*
+ * Add a backfill, and the query by which the driver verifies its result: no row
+ * meets the condition.
+ */
 extern void crd_plan_backfill(CrdPlanBuilder *builder, CrdRowFix fix,
 							  const char *purpose, const char *statement);
 extern void crd_plan_verify_rows(CrdPlanBuilder *builder, const char *purpose,
 								 const char *condition);
 
 /*
- * Labels that were NULL before a rollback, and are still empty, are NULL again:
- * the end of step 4 in either mode.
+ * The end of step 4 in either mode: set labels to NULL that were NULL before a
+ * rollback and are still empty.
  */
 extern void crd_finish_step4_up(CrdPlanBuilder *builder);
 
-#endif							/* CRD_PLANNER_H */
+#endif							/* CRD_PLAN_BUILDER_H */

@@ -1,7 +1,20 @@
 /*-------------------------------------------------------------------------
  *
  * steps_atomic.c
- *	  The four steps, up and down, as lists of actions.
+ *	  The four steps, up and down, in the atomic mode.
+ *
+ * Each step adds its actions to sections.  For each table, the sections of all
+ * steps of a plan run one after the other: save state for a rollback; prepare the
+ * rewrite; one ALTER TABLE; statements that need the new rows.  So all steps of
+ * a plan share one rewrite, and each row is written once.
+ *
+ * ALTER COLUMN ... TYPE ... USING sets the values during the rewrite.  An UPDATE
+ * of every row would fire triggers, change updated_at, double the size of the
+ * table, and with a deferred trigger make the next ALTER TABLE fail.  USING sees
+ * the old row, so the same ALTER TABLE can drop the columns that it reads.  The
+ * few rows whose label or config must change during a rollback are updated
+ * as replication does it, because ALTER COLUMN TYPE fails for a column that a
+ * view or a trigger uses.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,8 +32,8 @@ static void recreate_dropped(CrdPlanBuilder *builder, CrdTable table);
 static const char *new_type(CrdPlanBuilder *builder, const char *column);
 
 /*
- * Step 1: the catalog gets slug (from name), display_name and auth_type, and
- * loses name.
+ * Step 1: available_connections gets slug (from name), display_name and
+ * auth_type, and loses name.
  */
 void
 crd_step1_up(CrdPlanBuilder *builder)
@@ -34,7 +47,7 @@ crd_step1_up(CrdPlanBuilder *builder)
 	crd_plan_delete_saved(builder, CRD_SAVE, "saved_entry", builder->saved->entries != NIL);
 
 	crd_plan_add(builder, CRD_PREPARE, CRD_AS_TABLE_OWNER, CRD_AVAILABLE_CONNECTIONS, AccessExclusiveLock,
-				 "add the new columns, without values yet",
+				 "add the new columns, without values",
 				 "ALTER TABLE connections.available_connections"
 				 " ADD COLUMN slug %s, ADD COLUMN display_name %s, ADD COLUMN auth_type %s",
 				 new_type(builder, "slug"), new_type(builder, "display_name"),
@@ -96,12 +109,12 @@ crd_step1_down(CrdPlanBuilder *builder)
 						 crd_quote_nullable(schema->entries[i].auth_type));
 	if (rows.len)
 		crd_plan_add(builder, CRD_SAVE, CRD_AS_EXTENSION_OWNER, CRD_AVAILABLE_CONNECTIONS, RowExclusiveLock,
-					 "keep the entries for when step 1 is applied again",
+					 "save the entries for when step 1 is applied again",
 					 "INSERT INTO connections_redesign.saved_entry (id, slug, display_name, auth_type) VALUES %s",
 					 rows.data);
 
 	crd_plan_add(builder, CRD_PREPARE, CRD_AS_TABLE_OWNER, CRD_AVAILABLE_CONNECTIONS, AccessExclusiveLock,
-				 "bring name back, without values yet",
+				 "add name, without values",
 				 "ALTER TABLE connections.available_connections ADD COLUMN name %s",
 				 new_type(builder, "name"));
 	fill(builder, CRD_AVAILABLE_CONNECTIONS, "name", crd_plan_saved_type(builder, "name"),
@@ -119,7 +132,7 @@ crd_step1_down(CrdPlanBuilder *builder)
 
 /*
  * Step 2: connections gets available_connection_id, filled by the mapping, and
- * the bridge that keeps it right until step 4.
+ * the sync trigger, which maintains it until step 4.
  */
 void
 crd_step2_up(CrdPlanBuilder *builder)
@@ -130,7 +143,7 @@ crd_step2_up(CrdPlanBuilder *builder)
 	builder->plan->rows[2] = crd_context_mapping(builder->context)->total;
 	crd_plan_delete_saved_columns(builder, CRD_SAVE);
 	crd_plan_add(builder, CRD_PREPARE, CRD_AS_TABLE_OWNER, CRD_CONNECTIONS, AccessExclusiveLock,
-				 "add the new column, without values yet",
+				 "add the new column, without values",
 				 "ALTER TABLE connections.connections ADD COLUMN available_connection_id text");
 	fill(builder, CRD_CONNECTIONS, "available_connection_id", type,
 		 crd_mapping_expr(schema, crd_id_literals(schema)));
@@ -144,15 +157,15 @@ crd_step2_down(CrdPlanBuilder *builder)
 {
 	crd_plan_save_columns(builder, false);
 	crd_plan_drop_trigger(builder, builder->schema->has_sync_trigger, CRD_SYNC_TRIGGER,
-						  "the bridge has nothing to fill any more");
+						  "the sync trigger is no longer needed");
 	crd_plan_alter(builder, CRD_CONNECTIONS, "drop available_connection_id",
 				   "DROP COLUMN available_connection_id");
 }
 
 /*
- * Step 3: available_connection_id becomes NOT NULL, a foreign key ON DELETE
- * RESTRICT, and indexed.  An index that is already there serves, and stays when
- * the step is undone; saved_ddl has its name, as a marker only.
+ * Step 3: available_connection_id becomes NOT NULL, gets a foreign key ON DELETE
+ * RESTRICT, and an index.  An existing index is used, and saved_index has its
+ * name, so that a rollback keeps it.
  */
 void
 crd_step3_up(CrdPlanBuilder *builder)
@@ -161,17 +174,16 @@ crd_step3_up(CrdPlanBuilder *builder)
 
 	builder->plan->rows[3] = crd_context_mapping(builder->context)->total;
 	crd_plan_save_index(builder);
-	crd_plan_alter(builder, CRD_CONNECTIONS, "available_connection_id is required",
+	crd_plan_alter(builder, CRD_CONNECTIONS, "set available_connection_id NOT NULL",
 				   "ALTER COLUMN available_connection_id SET NOT NULL");
 	crd_plan_add(builder, CRD_FINISH, CRD_AS_TABLE_OWNER, CRD_CONNECTIONS, ShareRowExclusiveLock,
-				 "every connection is of an available kind, and no kind in use can be deleted",
-				 "ALTER TABLE connections.connections ADD FOREIGN KEY (available_connection_id)"
-				 " REFERENCES connections.available_connections (id) ON DELETE RESTRICT");
+				 CRD_STEP3_FOREIGN_KEY_PURPOSE,
+				 "ALTER TABLE connections.connections ADD " CRD_STEP3_FOREIGN_KEY);
 	if (!schema->has_fk_index)
 		crd_plan_add(builder, CRD_FINISH, CRD_AS_TABLE_OWNER, CRD_CONNECTIONS, ShareLock,
-					 "find the connections of a kind",
-					 "CREATE INDEX ON connections.connections (available_connection_id)");
-	/* others who applied step 2 had no bridge; NOT NULL makes it necessary */
+					 CRD_STEP3_INDEX_PURPOSE,
+					 "CREATE INDEX ON connections.connections " CRD_STEP3_INDEX);
+	/* another tool that applied step 2 has created no sync trigger */
 	if (schema->version == 2 && !schema->has_sync_trigger && builder->context->target < 4)
 		crd_plan_create_sync_trigger(builder);
 }
@@ -192,7 +204,7 @@ crd_step3_down(CrdPlanBuilder *builder)
 		crd_plan_add(builder, CRD_PREPARE, CRD_AS_TABLE_OWNER, CRD_CONNECTIONS, AccessExclusiveLock,
 					 "drop the index", "DROP INDEX %s", crd_qualified_name(index));
 	if (builder->online || builder->context->target >= 2)
-		crd_plan_alter(builder, CRD_CONNECTIONS, "available_connection_id may be NULL",
+		crd_plan_alter(builder, CRD_CONNECTIONS, "allow NULL in available_connection_id",
 					   "ALTER COLUMN available_connection_id DROP NOT NULL");
 }
 
@@ -223,7 +235,7 @@ crd_step4_up(CrdPlanBuilder *builder)
 	crd_plan_save_entry_types(builder);
 	if (exceptions)
 		crd_plan_add(builder, CRD_SAVE, CRD_SAVE_CONNECTION_TYPES, CRD_CONNECTIONS, AccessShareLock,
-					 "keep the type of the other connections",
+					 "save the type of the other connections",
 					 "SELECT %s, (%s)::text, type::text FROM connections.connections"
 					 " WHERE type::text COLLATE \"C\" IS DISTINCT FROM (%s)",
 					 schema->pk_text_expr,
@@ -233,16 +245,16 @@ crd_step4_up(CrdPlanBuilder *builder)
 		crd_plan_save_key_expression(builder);
 
 	crd_plan_drop_trigger(builder, schema->has_sync_trigger, CRD_SYNC_TRIGGER,
-						  "the bridge has nothing to read any more");
+						  "the sync trigger is no longer needed");
 	if (schema->column[CRD_NAME].not_null)
 		crd_plan_add(builder, CRD_PREPARE, CRD_AS_TABLE_OWNER, CRD_CONNECTIONS, AccessExclusiveLock,
-					 "label may be NULL",
+					 "allow NULL in label",
 					 "ALTER TABLE connections.connections ALTER COLUMN name DROP NOT NULL");
 	crd_plan_drop_partition_not_nulls(builder, CRD_PREPARE);
 	crd_plan_alter(builder, CRD_CONNECTIONS, "drop provider and type",
 				   "DROP COLUMN provider, DROP COLUMN type");
 	crd_plan_add(builder, CRD_FINISH, CRD_AS_TABLE_OWNER, CRD_CONNECTIONS, AccessExclusiveLock,
-				 "name becomes label",
+				 "rename name to label",
 				 "ALTER TABLE connections.connections RENAME COLUMN name TO label");
 
 	/* last, as a subscriber has this shape only before or after the step */
@@ -260,19 +272,19 @@ crd_step4_down(CrdPlanBuilder *builder)
 	crd_plan_delete_saved(builder, CRD_SAVE, "saved_null_label", saved->has_null_labels);
 	if (counts->null_labels > 0)
 		crd_plan_add(builder, CRD_SAVE, CRD_SAVE_NULL_LABELS, CRD_CONNECTIONS, AccessShareLock,
-					 "remember which labels are NULL, for when step 4 is applied again",
+					 "save which labels are NULL, for when step 4 is applied again",
 					 "SELECT %s FROM connections.connections WHERE label IS NULL",
 					 builder->schema->pk_text_expr);
 	if (counts->null_labels > 0)
 		crd_plan_save_key_expression(builder);
 	if (counts->null_labels > 0 || counts->config_changes > 0)
 		crd_plan_add(builder, CRD_PREPARE, CRD_RUN_AS_REPLICA, CRD_CONNECTIONS, RowExclusiveLock,
-					 "NULL labels become empty names, and config tells the capability",
+					 "set NULL labels to the empty string, and the capability in config",
 					 "UPDATE connections.connections SET label = %s, config = %s"
 					 " WHERE %s OR %s",
 					 exprs->label, exprs->config, exprs->label_changes, exprs->config_changes);
 	crd_plan_add(builder, CRD_PREPARE, CRD_AS_TABLE_OWNER, CRD_CONNECTIONS, AccessExclusiveLock,
-				 "bring provider and type back, without values yet",
+				 "add provider and type, without values",
 				 "ALTER TABLE connections.connections ADD COLUMN provider text, ADD COLUMN type text");
 	fill(builder, CRD_CONNECTIONS, "provider",
 		 crd_plan_saved_type(builder, "provider"), exprs->provider);
@@ -285,7 +297,7 @@ crd_step4_down(CrdPlanBuilder *builder)
 	if (crd_plan_saved_not_null(builder, "name"))
 		crd_plan_set_not_null(builder, CRD_CONNECTIONS, "name", "label");
 	crd_plan_add(builder, CRD_FINISH, CRD_AS_TABLE_OWNER, CRD_CONNECTIONS, AccessExclusiveLock,
-				 "label becomes name",
+				 "rename label to name",
 				 "ALTER TABLE connections.connections RENAME COLUMN label TO name");
 	recreate_dropped(builder, CRD_CONNECTIONS);
 	if (builder->context->target >= 2)
@@ -294,11 +306,9 @@ crd_step4_down(CrdPlanBuilder *builder)
 	crd_plan_delete_saved_types(builder, CRD_FINISH);
 }
 
-/* What the steps need */
-
 /*
- * Give a new column its type and, in the rewrite, its values.  OnlineRun nothing is
- * rewritten, which is not MVCC-safe: the few rows of the catalog are updated.
+ * Give a new column its type and, in the rewrite, its values.  The online mode
+ * rewrites nothing, as a rewrite is not MVCC-safe; it updates the few entries.
  */
 static void
 fill(CrdPlanBuilder *builder, CrdTable table, const char *column,
@@ -322,8 +332,8 @@ fill(CrdPlanBuilder *builder, CrdTable table, const char *column,
 }
 
 /*
- * The type to add a column with: a rewrite changes it when it gives the values,
- * so that one that has to be filled can be a domain that is NOT NULL.
+ * The type with which a column is added.  A rewrite changes it when it sets the
+ * values, so that the type can be a domain that is NOT NULL.
  */
 static const char *
 new_type(CrdPlanBuilder *builder, const char *column)
@@ -331,7 +341,7 @@ new_type(CrdPlanBuilder *builder, const char *column)
 	return builder->online ? crd_plan_saved_type(builder, column) : "text";
 }
 
-/* Run again what was kept when the columns were dropped. */
+/* Restore the objects that were dropped together with the columns. */
 static void
 recreate_dropped(CrdPlanBuilder *builder, CrdTable table)
 {

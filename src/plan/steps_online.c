@@ -1,16 +1,16 @@
 /*-------------------------------------------------------------------------
  *
- * plan_online.c
- *	  The online form of the steps: as phases, each a short transaction or a walk
- *	  over the table, after which the application can write as before.
+ * steps_online.c
+ *	  The four steps, up and down, in the online mode: as phases, each a short
+ *	  transaction or a backfill.
  *
- * Each phase is planned from what is there, and left out where its work is
- * done.  So the same code plans a run, what is left of one that was stopped
- * anywhere, and what undoes it.
+ * Each phase is planned from the present state of the database, and omitted if
+ * its work is done.  So the same code plans a run, the rest of an interrupted
+ * run, and the phases that undo it.
  *
- * Nothing is rewritten, and nothing is scanned under a lock that keeps readers
- * or writers out: constraints are added NOT VALID and validated later, indexes
- * built CONCURRENTLY, rows filled by walks beside the bridges.
+ * No phase rewrites a table, or scans it under a lock that blocks readers or
+ * writers: constraints are added NOT VALID and validated later, indexes are built
+ * CONCURRENTLY, and a backfill fills the rows that no sync trigger has filled.
  *
  *-------------------------------------------------------------------------
  */
@@ -50,10 +50,10 @@ crd_plan_resolve_partial(CrdContext *context)
 	else
 		finish_step4_down(&builder);
 	crd_plan_add(&builder, CRD_FINISH, CRD_AS_EXTENSION_OWNER, CRD_CONNECTIONS, RowExclusiveLock,
-				 "the step is not half done any more",
+				 "the step is no longer partially applied",
 				 "DELETE FROM connections_redesign.online_run");
 
-	/* what the plan after it will find */
+	/* the state that the next plan will find */
 	schema->partial_step = 0;
 	schema->backfill_verified = false;
 	schema->has_reverse_sync_trigger = schema->has_type_save_trigger = schema->has_not_null_check = false;
@@ -72,7 +72,6 @@ crd_plan_resolve_partial(CrdContext *context)
 	return crd_plan_collect(&builder, true);
 }
 
-/* What to do with the step that was begun, before any other. */
 void
 crd_plan_partial_step(CrdPlanBuilder *builder)
 {
@@ -98,8 +97,8 @@ crd_plan_partial_step(CrdPlanBuilder *builder)
 }
 
 /*
- * Undo what was done of the unfinished step.  Steps 1 to 3 are taken back in one
- * transaction each: a way back that was begun there has done nothing yet.
+ * Undo the partial step.  Steps 1 to 3 are undone in one transaction each, so a
+ * partial rollback of one of them has not done anything yet.
  */
 static void
 undo_partial_step(CrdPlanBuilder *builder)
@@ -114,25 +113,25 @@ undo_partial_step(CrdPlanBuilder *builder)
 				crd_step2_down(builder);
 			break;
 		case 3:
-			drop_not_null_check(builder, CRD_PREPARE, schema->has_not_null_check, "nothing is to be proven");
+			drop_not_null_check(builder, CRD_PREPARE, schema->has_not_null_check, "the check is no longer needed");
 			undo_on_partitions(builder);
 			if (OidIsValid(schema->invalid_fk_index))
 				crd_plan_add(builder, CRD_PREPARE, CRD_AS_TABLE_OWNER, CRD_CONNECTIONS, AccessExclusiveLock,
-							 "drop what is there of the index", "DROP INDEX %s",
+							 "drop the index, which is not complete", "DROP INDEX %s",
 							 crd_qualified_name(schema->invalid_fk_index));
 			crd_step3_down(builder);
 			break;
 		case CRD_LAST_STEP:
 			crd_plan_drop_trigger(builder, schema->has_type_save_trigger, CRD_TYPE_SAVE_TRIGGER,
-								  "the type is not going to be dropped");
+								  "the type will not be dropped");
 			if (schema->partial_up)
 			{
 				crd_plan_delete_saved_types(builder, CRD_SAVE);
 				break;
 			}
 			crd_plan_drop_trigger(builder, schema->has_reverse_sync_trigger, CRD_REVERSE_SYNC_TRIGGER,
-								  "provider and type are not going to be used");
-			drop_not_null_check(builder, CRD_PREPARE, schema->has_not_null_check, "nothing is to be proven");
+								  "provider and type will not be used");
+			drop_not_null_check(builder, CRD_PREPARE, schema->has_not_null_check, "the check is no longer needed");
 			if (crd_has_column(schema, CRD_PROVIDER))
 				crd_plan_alter(builder, CRD_CONNECTIONS, "drop provider and type again",
 							   "DROP COLUMN provider, DROP COLUMN type");
@@ -151,7 +150,7 @@ undo_partial_step(CrdPlanBuilder *builder)
 	}
 }
 
-/* Drop what partitions have got of step 3 and the partitioned table has not. */
+/* Drop objects of step 3 that partitions have and the partitioned table has not. */
 static void
 undo_on_partitions(CrdPlanBuilder *builder)
 {
@@ -162,7 +161,7 @@ undo_on_partitions(CrdPlanBuilder *builder)
 					 " SELECT t.relid, a.attnum, a.attcollation FROM " CRD_RELATION_TREE("$1::oid") " t"
 					 " JOIN pg_attribute a ON a.attrelid = t.relid AND a.attname = 'available_connection_id'"
 					 " WHERE t.level > 0) "
-					 "SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', t.relid, c.conname)"
+					 "SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', t.relid::regclass, c.conname)"
 					 " FROM tree t JOIN pg_constraint c ON c.conrelid = t.relid AND c.contype = 'f'"
 					 "  AND c.confrelid = $2::oid AND c.conkey = ARRAY[t.attnum] AND c.conparentid = 0"
 					 " UNION ALL "
@@ -174,7 +173,7 @@ undo_on_partitions(CrdPlanBuilder *builder)
 					 builder->schema->relation[CRD_AVAILABLE_CONNECTIONS].relid_text);
 	for (int i = 0; i < rows->nrows; i++)
 		crd_plan_add(builder, CRD_PREPARE, CRD_AS_TABLE_OWNER, CRD_CONNECTIONS, AccessExclusiveLock,
-					 "drop what a partition has got already", "%s", rows->row[i][0]);
+					 "drop an object that only a partition has", "%s", rows->row[i][0]);
 }
 
 
@@ -211,11 +210,11 @@ crd_step2_up_online(CrdPlanBuilder *builder)
 
 	if (!is_begun(builder) || !schema->backfill_verified || !current)
 	{
-		crd_plan_backfill(builder, CRD_FIX_ENTRY_ID, "fill the rows that are there, as the bridge does",
+		crd_plan_backfill(builder, CRD_FIX_ENTRY_ID, "fill the existing rows",
 						  psprintf("UPDATE connections.connections SET available_connection_id = (%s)::%s"
 								   " WHERE available_connection_id IS NULL",
 								   crd_mapping_expr(schema, crd_id_literals(schema)), type));
-		crd_plan_verify_rows(builder, "every row is filled", "available_connection_id IS NULL");
+		crd_plan_verify_rows(builder, "verify that every row is filled", "available_connection_id IS NULL");
 		crd_plan_end_phase(builder, "backfill");
 	}
 	crd_online_restore_remaining(builder);
@@ -243,21 +242,21 @@ crd_step3_up_online(CrdPlanBuilder *builder)
 		if (!schema->has_not_null_check)
 		{
 			if (schema->version == 2 && builder->context->verified_rows == 0)
-				crd_plan_verify_rows(builder, "no row would violate it", "available_connection_id IS NULL");
+				crd_plan_verify_rows(builder, "verify that no row violates it", "available_connection_id IS NULL");
 			crd_plan_save_index(builder);
-			/* others who applied step 2 had no bridge */
+			/* another tool that applied step 2 has created no sync trigger */
 			if (schema->version == 2 && !schema->has_sync_trigger)
 				crd_plan_create_sync_trigger(builder);
-			crd_plan_alter(builder, CRD_CONNECTIONS, "no new row without available_connection_id",
+			crd_plan_alter(builder, CRD_CONNECTIONS, "refuse new rows without available_connection_id",
 						   "ADD CONSTRAINT %s CHECK (available_connection_id IS NOT NULL) NOT VALID",
 						   quote_identifier(CRD_NOT_NULL_CHECK));
 			crd_plan_end_phase(builder, "not_null");
 		}
 		if (!schema->not_null_check_validated)
 			crd_online_validate(builder, quote_identifier(CRD_NOT_NULL_CHECK), "validate_not_null");
-		crd_plan_alter(builder, CRD_CONNECTIONS, "available_connection_id is required",
+		crd_plan_alter(builder, CRD_CONNECTIONS, "set available_connection_id NOT NULL",
 					   "ALTER COLUMN available_connection_id SET NOT NULL");
-		drop_not_null_check(builder, CRD_FINISH, true, "it has proven NOT NULL without a scan");
+		drop_not_null_check(builder, CRD_FINISH, true, "SET NOT NULL has used it instead of a scan");
 		crd_plan_end_phase(builder, "set_not_null");
 	}
 	if (!schema->has_fk_index)
@@ -271,7 +270,7 @@ void
 crd_step3_down_online(CrdPlanBuilder *builder)
 {
 	crd_plan_add(builder, CRD_SAVE, CRD_AS_TABLE_OWNER, CRD_AVAILABLE_CONNECTIONS, AccessExclusiveLock,
-				 "the foreign key watches this table, too",
+				 "dropping the foreign key locks this table as well",
 				 "LOCK TABLE connections.available_connections IN ACCESS EXCLUSIVE MODE");
 	crd_step3_down(builder);
 	crd_plan_end_phase(builder, "drop_foreign_key");
@@ -288,16 +287,16 @@ crd_step4_up_online(CrdPlanBuilder *builder)
 		crd_plan_save_entry_types(builder);
 		crd_plan_save_key_expression(builder);
 		crd_plan_create_trigger(builder, CRD_TYPE_SAVE_TRIGGER,
-								"keep the type of what is written from now on, where it is another",
+								"save the type of rows that are written from now on",
 								crd_type_save_trigger_ddl(schema, crd_context_entry_types(builder->context)));
 	}
 	else if (again)
 		crd_plan_delete_saved(builder, CRD_SAVE, "saved_connection_type", builder->saved->has_connection_types);
 
-	/* a row of which nobody kept the type may be an exception no more */
+	/* a type that was saved may have changed without the trigger */
 	if (again)
 		crd_plan_add(builder, CRD_FINISH, CRD_AS_EXTENSION_OWNER, CRD_CONNECTIONS, RowExclusiveLock,
-					 "rows were written without the trigger, or have come with a partition",
+					 "read all rows again, as some were written without the trigger",
 					 "UPDATE connections_redesign.online_run SET backfill_verified = false");
 	crd_plan_end_phase(builder, "save_types");
 	if (!is_begun(builder) || !schema->backfill_verified)
@@ -311,12 +310,12 @@ crd_step4_up_online(CrdPlanBuilder *builder)
 		CrdAction  *action;
 
 		action = crd_plan_add(builder, CRD_SAVE, CRD_BACKFILL_SAVE_TYPES, CRD_CONNECTIONS, RowShareLock,
-							  "keep the type of the other rows that are there, in short transactions",
+							  "save the type of the other existing rows, in short transactions",
 							  "SELECT %s FROM connections.connections WHERE %s FOR SHARE SKIP LOCKED",
 							  columns, condition);
 		action->columns = columns;
 		action->condition = condition;
-		crd_plan_verify_rows(builder, "the type of every row is known",
+		crd_plan_verify_rows(builder, "verify that the type of every row is saved",
 							 psprintf("%s AND type::text COLLATE \"C\" IS DISTINCT FROM"
 									  " connections_redesign.saved_type(%s, available_connection_id::text, %s)",
 									  condition, schema->pk_text_expr, type));
@@ -325,15 +324,15 @@ crd_step4_up_online(CrdPlanBuilder *builder)
 
 	crd_plan_save_columns(builder, true);
 	crd_plan_drop_trigger(builder, schema->has_sync_trigger || schema->version < 2, CRD_SYNC_TRIGGER,
-						  "the bridge has nothing to read any more");
-	crd_plan_drop_trigger(builder, true, CRD_TYPE_SAVE_TRIGGER, "every type is kept");
+						  "the sync trigger is no longer needed");
+	crd_plan_drop_trigger(builder, true, CRD_TYPE_SAVE_TRIGGER, "every type is saved");
 	if (schema->column[CRD_NAME].not_null)
-		crd_plan_alter(builder, CRD_CONNECTIONS, "label may be NULL", "ALTER COLUMN name DROP NOT NULL");
+		crd_plan_alter(builder, CRD_CONNECTIONS, "allow NULL in label", "ALTER COLUMN name DROP NOT NULL");
 	crd_plan_alter(builder, CRD_CONNECTIONS, "drop provider and type",
 				   "DROP COLUMN provider, DROP COLUMN type");
 	crd_plan_drop_partition_not_nulls(builder, CRD_FINISH);
 	crd_plan_add(builder, CRD_FINISH, CRD_AS_TABLE_OWNER, CRD_CONNECTIONS, AccessExclusiveLock,
-				 "name becomes label",
+				 "rename name to label",
 				 "ALTER TABLE connections.connections RENAME COLUMN name TO label");
 	crd_plan_end_phase(builder, "drop_columns");
 	crd_finish_step4_up(builder);
@@ -362,35 +361,35 @@ crd_step4_down_online(CrdPlanBuilder *builder)
 		crd_plan_delete_saved(builder, CRD_SAVE, "saved_null_label", saved->has_null_labels);
 		crd_plan_save_key_expression(builder);
 		crd_plan_add(builder, CRD_PREPARE, CRD_AS_TABLE_OWNER, CRD_CONNECTIONS, AccessExclusiveLock,
-					 "bring provider and type back",
+					 "add provider and type",
 					 "ALTER TABLE connections.connections ADD COLUMN provider %s, ADD COLUMN type %s",
 					 crd_plan_saved_type(builder, "provider"), crd_plan_saved_type(builder, "type"));
-		crd_plan_create_trigger(builder, CRD_REVERSE_SYNC_TRIGGER, "fill them when a row is written",
+		crd_plan_create_trigger(builder, CRD_REVERSE_SYNC_TRIGGER, "keep provider and type in sync with available_connection_id",
 								crd_reverse_sync_trigger_ddl(schema, exprs, saved));
 		crd_plan_end_phase(builder, "add_columns");
 	}
 	else if (!current)
 	{
 		crd_plan_drop_trigger(builder, schema->has_reverse_sync_trigger, CRD_REVERSE_SYNC_TRIGGER,
-							  "make room for one that knows the catalog as it is now");
-		crd_plan_create_trigger(builder, CRD_REVERSE_SYNC_TRIGGER, "fill them when a row is written",
+							  "replace a trigger that does not know all entries");
+		crd_plan_create_trigger(builder, CRD_REVERSE_SYNC_TRIGGER, "keep provider and type in sync with available_connection_id",
 								crd_reverse_sync_trigger_ddl(schema, exprs, saved));
 		crd_plan_end_phase(builder, "sync_trigger");
 	}
 	if (!is_begun(builder) || !schema->backfill_verified || !current)
 	{
-		crd_plan_backfill(builder, CRD_FIX_LEGACY_COLUMNS, "fill the rows that are there, as the bridge back does",
+		crd_plan_backfill(builder, CRD_FIX_LEGACY_COLUMNS, "fill the existing rows",
 						  psprintf("UPDATE connections.connections SET provider = %s, type = %s, label = %s, config = %s"
 								   " WHERE provider IS NULL OR %s OR %s",
 								   exprs->provider, exprs->type, exprs->label, exprs->config, exprs->label_changes, exprs->config_changes));
-		crd_plan_verify_rows(builder, "every row is filled",
+		crd_plan_verify_rows(builder, "verify that every row is filled",
 							 psprintf("provider IS NULL OR %s OR %s", exprs->label_changes, exprs->config_changes));
 		crd_plan_end_phase(builder, "backfill");
 	}
 	if (required.len)
 	{
 		if (!schema->has_not_null_check)
-			crd_plan_alter(builder, CRD_CONNECTIONS, "no new row without them",
+			crd_plan_alter(builder, CRD_CONNECTIONS, "refuse new rows without them",
 						   "ADD CONSTRAINT %s CHECK (%s) NOT VALID",
 						   quote_identifier(CRD_NOT_NULL_CHECK), required.data);
 		crd_plan_end_phase(builder, "not_null");
@@ -404,18 +403,15 @@ crd_step4_down_online(CrdPlanBuilder *builder)
 				crd_plan_set_not_null(builder, CRD_CONNECTIONS, name,
 									  columns[i] == CRD_NAME ? "label" : name);
 			}
-		drop_not_null_check(builder, CRD_FINISH, true, "it has proven NOT NULL without a scan");
+		drop_not_null_check(builder, CRD_FINISH, true, "SET NOT NULL has used it instead of a scan");
 	}
-	crd_plan_drop_trigger(builder, true, CRD_REVERSE_SYNC_TRIGGER, "the old application writes them itself");
+	crd_plan_drop_trigger(builder, true, CRD_REVERSE_SYNC_TRIGGER, "the old application writes these columns");
 	crd_plan_add(builder, CRD_FINISH, CRD_AS_TABLE_OWNER, CRD_CONNECTIONS, AccessExclusiveLock,
-				 "label becomes name",
+				 "rename label to name",
 				 "ALTER TABLE connections.connections RENAME COLUMN label TO name");
 	crd_plan_create_sync_trigger(builder);
 
-	/*
-	 * what takes no time comes at once, and holds for all that is written
-	 * next
-	 */
+	/* these take no time, and hold for all rows that are written next */
 	foreach(lc, saved->ddl[4])
 	{
 		const CrdSavedDdl *ddl = lfirst(lc);
@@ -428,11 +424,10 @@ crd_step4_down_online(CrdPlanBuilder *builder)
 	finish_step4_down(builder);
 }
 
-/* What can come back when the old application has its columns. */
+/* Restore the rest when the old application has its columns. */
 static void
 finish_step4_down(CrdPlanBuilder *builder)
 {
-
 	crd_online_restore_remaining(builder);
 	crd_plan_delete_saved_columns(builder, CRD_FINISH);
 	crd_plan_delete_saved_types(builder, CRD_FINISH);
@@ -441,8 +436,6 @@ finish_step4_down(CrdPlanBuilder *builder)
 		vacuum(builder);
 }
 
-
-/* Phases, and what several of them need */
 
 static void
 drop_not_null_check(CrdPlanBuilder *builder, CrdPlanSection section, bool there,
@@ -455,19 +448,19 @@ drop_not_null_check(CrdPlanBuilder *builder, CrdPlanSection section, bool there,
 }
 
 /*
- * Row versions that the walks left, and statistics of the new columns.  Not
- * without an online run: the atomic mode leaves none.
+ * Remove the row versions that backfills left behind, and gather statistics of
+ * the new columns.  The atomic mode leaves none behind.
  */
 static void
 vacuum(CrdPlanBuilder *builder)
 {
 	crd_plan_add(builder, CRD_PREPARE, CRD_RUN_IN_WORKER, CRD_CONNECTIONS, ShareUpdateExclusiveLock,
-				 "remove what the walks left, and gather statistics",
+				 "remove dead rows, and gather statistics",
 				 "VACUUM (ANALYZE) connections.connections");
 	crd_plan_end_phase(builder, "vacuum");
 }
 
-/* Whether what the ledger knows of a walk is of this step, this way. */
+/* Whether the recorded backfill belongs to this step, in this direction. */
 static bool
 is_begun(const CrdPlanBuilder *builder)
 {

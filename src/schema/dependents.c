@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * dependents.c
- *	  What depends on a column that a step drops, as pg_depend knows it; and the
- *	  functions that mention one, which it does not know.
+ *	  The objects that depend on a column that a step drops, from pg_depend; and
+ *	  the functions that mention one, which pg_depend does not record.
  *
- * Only what is known to be brought back in full counts as kept: indexes,
- * table constraints, the column's default, extended statistics.  All else
- * would be refused by DROP COLUMN, or lost by it, and is refused here.
+ * An object is restorable only if a rollback restores it completely: indexes,
+ * table constraints, the column's default, extended statistics.  DROP COLUMN
+ * fails because of any other object, or loses it.
  *
  *-------------------------------------------------------------------------
  */
@@ -69,11 +69,11 @@ crd_row_type_users(const CrdSchema *schema, CrdTable table)
 }
 
 /*
- * The function must mention the column and its table, unless it is a trigger
- * function of the table, which need not name it.  "connections" before a dot is
- * the schema, but where the column comes next.  What an extension brings is its
- * own business, and what is in a temporary schema goes with its session.  The
- * source of a function in C is but a symbol; one that SQL parsed has none.
+ * A function must mention the column and its table.  A trigger function of the
+ * table need not mention the table.  "connections" before a dot is the schema,
+ * unless the column follows.  Functions of extensions and of temporary schemas do
+ * not count.  The source of a C function is only a symbol, and a function with a
+ * parsed SQL body has none.
  */
 List *
 crd_functions_mentioning(const CrdSchema *schema, const CrdColumnId *columns,

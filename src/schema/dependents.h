@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * dependents.h
- *	  What depends on a column that a step drops.
+ *	  The objects that depend on a column that a step drops.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,33 +13,35 @@
 
 typedef struct CrdDependent
 {
-	bool		restorable;		/* goes with the column, and can be brought
-								 * back; else DROP COLUMN would refuse */
-	const char *description;	/* "index connections.x", untranslated */
+	bool		restorable;		/* DROP COLUMN drops it, and a rollback
+								 * restores it; else DROP COLUMN fails or
+								 * loses it */
+	const char *description;	/* "index connections.x", not translated */
 } CrdDependent;
 
 /*
- * List of CrdDependent of a column, but for what the steps themselves made.
+ * List of CrdDependent of a column, except for objects that the steps themselves
+ * create.
  */
 extern List *crd_dependents(const CrdSchema *schema, CrdColumnId id);
 
 /*
- * List of CrdDependent for each column elsewhere that has the table's row
- * type, and each rule that uses it: no rewrite of the table is possible while
- * there is one.
+ * List of CrdDependent for the columns of other relations that have the row type
+ * of the table, and the rules that use it: PostgreSQL does not rewrite the table
+ * while one of them exists.
  */
 extern List *crd_row_type_users(const CrdSchema *schema, CrdTable table);
 
 /*
- * List of CrdDependent for each function whose source mentions a column, as
- * far as words tell.  pg_depend does not know what is in a string.
+ * List of CrdDependent for the functions whose source seems to mention one of the
+ * columns, which pg_depend does not record.
  */
 extern List *crd_functions_mentioning(const CrdSchema *schema,
 									  const CrdColumnId *columns, int ncolumns);
 
 /*
- * List of CrdDependent for each foreign key that has the column on one side:
- * an update as replication makes it would not look at them.
+ * List of CrdDependent for the foreign keys from or to a column, which an update
+ * with session_replication_role = replica does not check.
  */
 extern List *crd_foreign_keys(const CrdSchema *schema, CrdColumnId id);
 

@@ -14,7 +14,7 @@
 	SELECT CASE WHEN c.oid IS NULL THEN 'pg_class'::regclass ELSE 'pg_constraint' END, coalesce(c.oid, t.oid)
 	FROM wanted w JOIN pg_namespace n ON n.nspname = w.schema JOIN pg_class t ON t.relnamespace = n.oid AND t.relname = w.name
 	LEFT JOIN pg_constraint c ON c.conindid = t.oid AND c.contype IN ('p', 'u', 'x')
-	WHERE is_relation AND pg_get_indexdef(t.oid) IS DISTINCT FROM index_statement
+	WHERE is_relation AND (index_statement IS NULL OR pg_get_indexdef(t.oid) IS DISTINCT FROM index_statement)
 	UNION
 	SELECT 'pg_constraint', c.oid
 	FROM wanted w

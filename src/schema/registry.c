@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * registry.c
- *	  The catalog entries that this extension knows, and connections_registry().
+ *	  The built-in entries, and connections_registry().
  *
  *-------------------------------------------------------------------------
  */

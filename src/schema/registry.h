@@ -1,11 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * registry.h
- *	  The catalog entries that this extension knows.
+ *	  The built-in entries.
  *
- * Everything that is said about an entry anywhere (mapping, bridge, seed,
- * checks) is derived from this one table.  A sixth provider is one new row in
- * registry.c.
+ * The mapping, the sync triggers, the seed and the checks are all derived from
+ * this one table.  A sixth provider is one new row in registry.c.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,15 +23,13 @@ typedef struct CrdRegistryEntry
 	const char *description;
 } CrdRegistryEntry;
 
-/* Ordered by slug, ended by an entry without one. */
+/* Ordered by slug; the last element has no slug. */
 extern const CrdRegistryEntry crd_registry[];
 
 /* The entry with that slug, or NULL. */
 extern const CrdRegistryEntry *crd_registry_find(const char *slug);
 
-/*
- * Whether the registry tells that provider's connections apart by capability.
- */
+/* Whether a provider has entries that differ by capability. */
 extern bool crd_provider_needs_capability(const char *provider);
 
 /* The quoted slugs, "calendar, gmail, ...", for messages. */

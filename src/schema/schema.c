@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * schema.c
- *	  What the system catalogs say of the two tables.  See schema.h.
+ *	  The two tables as the system catalogs describe them.  See schema.h.
  *
- * The version is what the schema says: a table of step_effects holds what each step
- * leaves behind, and the version is the highest step of which, and of all
- * before it, every fact holds.
+ * The version is derived from the schema: step_effects[] lists what each step
+ * creates and drops, and the version is the highest step of which, and of all
+ * steps before it, every effect is present.
  *
  *-------------------------------------------------------------------------
  */
@@ -43,7 +43,7 @@ static const struct
 	[CRD_LABEL] = {CRD_CONNECTIONS, "label"},
 };
 
-/* What a fact says of its column */
+/* What a step does to a column */
 typedef enum EffectKind
 {
 	PRESENT,
@@ -52,10 +52,10 @@ typedef enum EffectKind
 	NULLABLE,
 	UNIQUE_SLUG,
 	FOREIGN_KEY,
-	INDEX						/* may be there before its step */
+	INDEX						/* may exist before its step */
 } EffectKind;
 
-/* What each step leaves behind.  A fifth step adds its rows here. */
+/* The effects of each step.  A fifth step adds its rows here. */
 static const struct
 {
 	int			step;
@@ -341,8 +341,8 @@ read_catalog_indexes(CrdSchema *schema)
 }
 
 /*
- * What else is on connections: the foreign key to the catalog, the index under
- * it, the bridge, extended statistics.
+ * Read the other objects of connections: the foreign key to available_connections,
+ * the index on its column, our triggers, extended statistics.
  */
 static void
 read_connections_objects(CrdSchema *schema)
@@ -406,8 +406,8 @@ read_connections_objects(CrdSchema *schema)
 }
 
 /*
- * The step that an online run has begun.  Others may have ended it meanwhile,
- * or taken the tables elsewhere: the schema decides, in read_version().
+ * Read the step that an online run has begun.  Another tool may have completed or
+ * undone it since then, so read_version() compares it with the schema.
  */
 static void
 read_partial_step(CrdSchema *schema)
@@ -430,9 +430,9 @@ read_partial_step(CrdSchema *schema)
 }
 
 /*
- * Where an unfinished step leaves the tables, or CRD_NO_VERSION where they are
- * not what that step can have left.  Step 4 is past the point of no return, up,
- * when provider is gone; down, when label is.
+ * The version of tables with a partial step, or CRD_NO_VERSION if the step cannot
+ * have left them as they are.  Step 4 can no longer be undone, on its way up, when
+ * provider is dropped; on its way down, when label is renamed.
  */
 static int
 version_of_partial_step(const CrdSchema *schema)
@@ -451,14 +451,12 @@ version_of_partial_step(const CrdSchema *schema)
 	return version;
 }
 
-/*
- * Find the version, and where the schema fits none, say what does not fit.
- */
+/* Find the version, or describe why the schema matches none. */
 static void
 read_version(CrdSchema *schema)
 {
 	int			step = 0;
-	StringInfoData there;
+	StringInfoData present;
 	StringInfoData missing;
 
 	for (CrdTable table = 0; table < CRD_NTABLES; table++)
@@ -470,16 +468,16 @@ read_version(CrdSchema *schema)
 			return;
 		}
 
-	/* the highest step that is wholly there, with all before it */
+	/* the last step that is complete, with all steps before it */
 	for (step = 1; step <= CRD_LAST_STEP; step++)
 	{
-		bool		whole = true;
+		bool		complete = true;
 
 		for (int i = 0; i < lengthof(step_effects); i++)
 			if (step_effects[i].step == step &&
 				!effect_present(schema, step_effects[i].kind, step_effects[i].column))
-				whole = false;
-		if (!whole)
+				complete = false;
+		if (!complete)
 			break;
 	}
 	schema->last_complete_step = schema->version = step - 1;
@@ -495,8 +493,8 @@ read_version(CrdSchema *schema)
 		schema->partial_step = 0;
 	}
 
-	/* nothing of the steps beyond may be there */
-	initStringInfo(&there);
+	/* no effect of a later step may be present */
+	initStringInfo(&present);
 	initStringInfo(&missing);
 	for (int i = 0; i < lengthof(step_effects); i++)
 	{
@@ -505,18 +503,18 @@ read_version(CrdSchema *schema)
 		if (step_effects[i].step < step)
 			continue;
 		if (holds && step_effects[i].kind != INDEX)
-			appendStringInfo(&there, "%s%s", there.len ? ", " : "",
+			appendStringInfo(&present, "%s%s", present.len ? ", " : "",
 							 effect_text(schema, step_effects[i].kind, step_effects[i].column));
 		if (!holds && step_effects[i].step == step)
 			appendStringInfo(&missing, "%s%s", missing.len ? ", " : "",
 							 effect_text(schema, step_effects[i].kind, step_effects[i].column));
 	}
-	if (there.len == 0)
+	if (present.len == 0)
 		return;
 	schema->version = CRD_NO_VERSION;
-	schema->mismatch = psprintf("version %d and, of what comes later, %s, but not %s",
-								schema->last_complete_step, there.data,
-								missing.len ? missing.data : "more");
+	schema->mismatch = psprintf("version %d with %s of later steps, but without %s",
+								schema->last_complete_step, present.data,
+								missing.len ? missing.data : "the rest");
 }
 
 static bool
@@ -549,7 +547,7 @@ effect_text(const CrdSchema *schema, EffectKind kind, CrdColumnId id)
 {
 	static const char *const form[] = {
 		[PRESENT] = "column %s",
-		[ABSENT] = "column %s gone",
+		[ABSENT] = "column %s dropped",
 		[NOT_NULL] = "NOT NULL on %s",
 		[NULLABLE] = "nullable %s",
 		[UNIQUE_SLUG] = "UNIQUE on %s",

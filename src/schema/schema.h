@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * schema.h
- *	  What the system catalogs say of the two tables: relations, columns, the
- *	  version they are at, and what is there of the next one.
+ *	  The two tables as the system catalogs describe them: relations, columns,
+ *	  the version, and a partial step.
  *
- * Reading it takes no lock on the tables.  Shapes are matched by structure,
- * never by the name of an index or constraint.
+ * Reading the schema takes no lock on the tables.  Objects are identified by
+ * their structure, never by the name of an index or constraint.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,8 +19,9 @@
 #define CRD_LAST_STEP 4
 
 /*
- * The names of what the steps put on the tables for a time.  '~' is behind every
- * letter, and triggers go by name: the table's own fire first.
+ * Names of triggers and of a constraint that steps create temporarily.  Triggers
+ * fire in the order of their names, and '~' sorts behind all ASCII letters, so
+ * the table's own triggers fire first.
  */
 #define CRD_SYNC_TRIGGER "~connections_redesign_sync_new"
 #define CRD_REVERSE_SYNC_TRIGGER "~connections_redesign_sync_legacy"
@@ -28,9 +29,9 @@
 #define CRD_NOT_NULL_CHECK "~connections_redesign_not_null"
 
 /*
- * SQL: whether the index i (of pg_index) finds rows by the column a (of
- * pg_attribute), as a B-tree does, and, below, whether it is one like step 3
- * makes, so that a partitioned index takes it for its part.
+ * SQL: whether the index i (of pg_index) is a B-tree without a predicate whose
+ * first column is a (of pg_attribute); and, below, whether it is equal to the
+ * index that step 3 creates, so that it can be attached to a partitioned one.
  */
 #define CRD_INDEX_LEADS(i, a) \
 	i ".indkey[0] = " a ".attnum AND " i ".indpred IS NULL" \
@@ -57,7 +58,7 @@
 	" UNION ALL SELECT relid, parentrelid, level, isleaf" \
 	" FROM pg_partition_tree(" relid ") WHERE level > 0)"
 
-/* The version of a pair of tables that fits no version */
+/* schema->version of tables whose schema matches no version */
 #define CRD_NO_VERSION (-1)
 
 typedef enum CrdTable
@@ -83,10 +84,10 @@ typedef struct CrdRelation
 	bool		owner_may_create;	/* in the schema, as indexes need it */
 	bool		rls_forced_on_owner;	/* FORCE, and the owner does not
 										 * bypass */
-	bool		rls_force_lifted;	/* it did, before this migration */
+	bool		rls_force_lifted;	/* it was, before this migration lifted it */
 } CrdRelation;
 
-/* The columns that the runbook names, in the order of columns in schema.c */
+/* The columns that the steps use, in the order of columns[] in schema.c */
 typedef enum CrdColumnId
 {
 	CRD_ENTRY_ID,
@@ -118,7 +119,7 @@ typedef struct CrdColumn
 {
 	CrdTable	table;
 	const char *name;
-	int			attnum;			/* 0 where the column is not there */
+	int			attnum;			/* 0 if the column does not exist */
 	Oid			base_type;		/* below all domains */
 	const char *type;			/* with modifier and collation, as DDL spells
 								 * it */
@@ -129,15 +130,14 @@ typedef struct CrdColumn
 } CrdColumn;
 
 /*
- * A catalog row, with what the registry knows of it.  An entry that the
- * registry does not know is its own provider: that is what a rollback makes
- * of it.
+ * An entry: a row of available_connections.  The provider of an entry that is not
+ * in the registry is its slug, to which a rollback sets connections.provider.
  */
 typedef struct CrdEntryRow
 {
 	const char *id;
-	const char *slug;			/* or the legacy name, below version 1 */
-	const char *auth_type;		/* NULL below version 1 */
+	const char *slug;			/* the legacy name, before version 1 */
+	const char *auth_type;		/* NULL before version 1 */
 	const char *display_name;
 	const CrdRegistryEntry *registered; /* or NULL */
 	const char *provider;
@@ -150,78 +150,80 @@ typedef struct CrdSchema
 	CrdColumn	column[CRD_NCOLUMNS];
 
 	int			version;		/* CRD_NO_VERSION where it fits none */
-	int			last_complete_step; /* the last step that is wholly there */
-	const char *mismatch;		/* what was found instead, or NULL */
+	int			last_complete_step; /* with all steps before it */
+	const char *mismatch;		/* why it is CRD_NO_VERSION, or NULL */
 
 	/*
-	 * An online run has begun this step and not ended it; 0 for none. version
-	 * is then the whole version on the near side of it, from which nothing is
-	 * lost: the one before it, until the new columns are the only ones.
+	 * The step that an online run has begun and not completed, or 0.  Then
+	 * version is the one that an atomic run returns to without losing data:
+	 * the version before the step, until the legacy columns are dropped.
 	 */
 	int			partial_step;
 	bool		partial_up;
-	bool		backfill_verified;	/* every row is filled, which was proven */
-	bool		backfill_stale; /* it was, beside triggers that are gone */
+	bool		backfill_verified;	/* every row is filled */
+	bool		backfill_stale; /* it was, with triggers that were dropped */
 
-	const char *pk_text_expr;	/* expression of the primary key as text, or
-								 * NULL */
-	bool		pk_uses_legacy_columns; /* it has a column that step 4 drops */
+	const char *pk_text_expr;	/* SQL expression of the primary key as text,
+								 * or NULL */
+	bool		pk_uses_legacy_columns; /* the key has a column that step 4
+										 * drops */
 	bool		entry_id_unique;
 
-	Oid			slug_index;		/* a UNIQUE index on slug alone */
-	Oid			fk;				/* FK to the catalog, of any kind */
+	Oid			slug_index;		/* a UNIQUE index on slug only */
+	Oid			fk;				/* to available_connections, of any kind */
 	const char *fk_name;
-	bool		fk_is_valid_restrict;	/* ON DELETE RESTRICT and validated */
+	bool		fk_is_valid_restrict;	/* ON DELETE RESTRICT, validated */
 	bool		fk_needs_validation;	/* ON DELETE RESTRICT, not validated */
-	bool		has_fk_index;	/* an index that leads with the column */
-	Oid			step3_index;	/* a plain one on that column alone */
-	Oid			invalid_fk_index;	/* left over by a failed CONCURRENTLY */
+	bool		has_fk_index;	/* with available_connection_id first */
+	Oid			step3_index;	/* the one that step 3 creates */
+	Oid			invalid_fk_index;	/* left INVALID by CONCURRENTLY */
 	bool		has_sync_trigger;
 	bool		has_reverse_sync_trigger;	/* the triggers of step 4, down
 											 * and up */
 	bool		has_type_save_trigger;
-	bool		has_not_null_check; /* what SET NOT NULL is proven by */
+	bool		has_not_null_check; /* that SET NOT NULL uses */
 	bool		not_null_check_validated;
 	bool		has_extended_statistics;	/* connections */
 
-	/* filled by crd_read_entries() */
+	/* set by crd_read_entries() */
 	int			nentries;
 	CrdEntryRow *entries;		/* by slug */
-	int			nnull_slugs;	/* further rows, without slug or name */
+	int			nnull_slugs;	/* further rows, whose slug is NULL */
 } CrdSchema;
 
-/* Read the system catalogs; never fails for what it finds. */
+/*
+ * Read the system catalogs, in the current memory context.  Never fails for what
+ * it finds.
+ */
 extern CrdSchema *crd_schema_read(void);
 
-/*
- * Read the catalog's rows, as its owner.  Takes ACCESS SHARE.
- */
+/* Read the entries, as the owner of their table.  Takes ACCESS SHARE. */
 extern void crd_read_entries(CrdSchema *schema);
 
-/* Whether a column is there. */
+/* Whether a column exists. */
 extern bool crd_has_column(const CrdSchema *schema, CrdColumnId id);
 
-/* Whether available_connection_id is there, and not yet to be filled. */
+/* Whether available_connection_id exists and every row has been filled. */
 extern bool crd_has_filled_ids(const CrdSchema *schema);
 
 /*
- * The triggers beside which the rows of a step are walked over, as an oid[]: the
- * table's and its partitions'.  Where they are others than they were then, one
- * was dropped for a time, or a partition has come with rows that were not there.
+ * The triggers, of the table and of its partitions, that maintain the rows during
+ * a backfill of the step, as an oid[].  If they change, a trigger was dropped and
+ * created again, or a partition was attached whose rows are not filled.
  */
 extern const char *crd_sync_trigger_oids(const CrdSchema *schema, int step,
 										 bool up);
 
 /*
- * Whether the unfinished step is past the point from which it is only to be
- * finished, never undone.
+ * Whether the partial step can only be completed, not undone, because it has
+ * dropped columns.
  */
 extern bool crd_past_point_of_no_return(const CrdSchema *schema);
 
 /* Whether both tables exist and the current user may act as their owners. */
 extern bool crd_schema_owned(const CrdSchema *schema);
 
-/* The role that owns a table of the migration. */
+/* The owner of a table. */
 extern Oid	crd_owner(const CrdSchema *schema, CrdTable table);
 
 #endif							/* CRD_SCHEMA_H */

@@ -295,7 +295,7 @@ SQL
 sub undo_step4
 {
 	my ($self) = @_;
-	# a label may be NULL as a name only where it could be before
+	# a allow NULL in label as a name only where it could be before
 	my $name = $self->{required}{name} ? "coalesce(label, '')" : 'label';
 	my $was_null = $self->{required}{name} ? 'label IS NULL' : 'false';
 	$self->{twin}->do(<<"SQL");

@@ -159,7 +159,7 @@ sub points
 	my $previous = 0;
 	my $inside = 0;
 	my $rows = $node->safe_psql($database,
-		"SELECT step, substring(purpose FROM '^end of the phase (.*)'), statement FROM connections_plan($target, true) ORDER BY seq");
+		"SELECT step, substring(purpose FROM '^end of phase (.*)'), statement FROM connections_plan($target, true) ORDER BY seq");
 	foreach (split(/\n/, $rows))
 	{
 		my ($step, $phase, $statement) = /^(\d)\|(\w*)\|(.*)/ or next;

@@ -110,7 +110,7 @@ CALL connections_migrate_online(3);
 
 -- connections_plan() printed the statements that brought it back: those of the way to version 0 are all plain SQL
 SELECT connections_migrate(4);
-SELECT step, statement FROM connections_plan(0) WHERE purpose = 'bring back what went with the column' ORDER BY seq;
+SELECT step, statement FROM connections_plan(0) WHERE purpose = 'restore what was dropped together with the column' ORDER BY seq;
 \set ECHO none
 \i :fixtures/drop.sql
 \set ECHO all

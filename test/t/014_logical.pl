@@ -95,7 +95,7 @@ sub run_and_write
 	return;
 }
 
-# OnlineRun, forward
+# Online, forward
 begin('online', $both);
 application_writes($publisher, 'online', 'old', 1);
 $publisher->safe_psql('online', 'SELECT connections_migrate(1)');
