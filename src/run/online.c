@@ -32,7 +32,6 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
-#include "utils/pg_lsn.h"
 #include "utils/timestamp.h"
 
 #include "run/execute.h"
@@ -40,6 +39,7 @@
 #include "connections_redesign.h"
 #include "base/waitpoint.h"
 #include "run/run_state.h"
+#include "run/standby_lag.h"
 #include "run/lock.h"
 #include "base/sql_exec.h"
 #include "run/worker.h"
@@ -52,9 +52,6 @@
 
 /* How often the driver looks what has changed while it waits, in milliseconds */
 #define POLL 200
-
-/* How long we remember where WAL ended, to know how far a standby is behind */
-#define LAG_SAMPLES 64
 
 /* A run, in a memory context that lasts as long */
 typedef struct OnlineRun
@@ -90,22 +87,27 @@ typedef struct OnlineRun
 										 * beginning */
 	int			nrepeats;		/* how often it was the same */
 
-	/* what the work functions are told, beside */
-	void		(*work) (struct OnlineRun *run);
-	int			milliseconds;
+	CrdLagSamples lag_samples;
+	long		lag;			/* of the standbys, in milliseconds */
+} OnlineRun;
+
+/* What is done in a transaction; arg belongs to the caller */
+typedef void (*TxnFunction) (OnlineRun *run, void *arg);
+
+/* A call of such a function, as the argument of crd_in_subxact() */
+typedef struct TxnCall
+{
+	TxnFunction function;
+	OnlineRun  *run;
+	void	   *arg;
+} TxnCall;
+
+/* The reason why a lock could not be had, and the locks that were needed */
+typedef struct LockTimeout
+{
 	const char *detail;
 	const CrdLocks *locks;
-	ErrorData  *error;
-
-	/* ends of WAL, the oldest first, that a standby has not replayed */
-	int			nsamples;
-	struct
-	{
-		XLogRecPtr	lsn;
-		TimestampTz at;
-	}			samples[LAG_SAMPLES];
-	long		lag;			/* in milliseconds */
-} OnlineRun;
+} LockTimeout;
 
 /* Whose holders are in the way of queries, of batches, of their rows, of DDL */
 static const CrdLocks to_read = {{AccessShareLock, AccessShareLock}};
@@ -126,10 +128,11 @@ static bool run_backfill(OnlineRun *run, const CrdAction *proof);
 static void run_verification(OnlineRun *run);
 static void run_in_worker(OnlineRun *run);
 static void run_statements(OnlineRun *run);
-static void retry_in_transaction(OnlineRun *run, void (*work) (OnlineRun *run));
-static void retry_in_transaction_for(OnlineRun *run, void (*work) (OnlineRun *run),
+static void retry_in_transaction(OnlineRun *run, TxnFunction function, void *arg);
+static void retry_in_transaction_for(OnlineRun *run, TxnFunction function, void *arg,
 									 const char *detail, const CrdLocks *locks);
-static bool run_in_transaction(OnlineRun *run, void (*work) (OnlineRun *run));
+static bool run_in_transaction(OnlineRun *run, TxnFunction function, void *arg);
+static ErrorData *call_in_subxact(OnlineRun *run, TxnFunction function, void *arg);
 static void sleep_in_transaction(OnlineRun *run, int milliseconds);
 static void raise_lock_timeout(OnlineRun *run, const char *detail, const CrdLocks *locks);
 static void raise_unverified(OnlineRun *run);
@@ -139,26 +142,26 @@ static void notice_progress(OnlineRun *run);
 static bool has_own_transaction(const CrdAction *action);
 static CrdLocks locks_of(const CrdPhase *phase);
 
-static void txn_plan(OnlineRun *run);
-static void txn_enter(OnlineRun *run);
-static void txn_gate(OnlineRun *run);
-static void txn_statements(OnlineRun *run);
-static void txn_finish(OnlineRun *run);
-static void txn_open_backfill(OnlineRun *run);
-static void txn_batch(OnlineRun *run);
-static void txn_verify(OnlineRun *run);
-static void txn_report_bad_rows(OnlineRun *run);
-static void txn_check_phase_changed(OnlineRun *run);
-static void txn_start_worker(OnlineRun *run);
-static void txn_wait_for_worker(OnlineRun *run);
-static void txn_waiting(OnlineRun *run);
-static void txn_progress(OnlineRun *run);
-static void txn_pause(OnlineRun *run);
-static void txn_check_paused(OnlineRun *run);
-static void txn_name_oldest_snapshot(OnlineRun *run);
-static void txn_measure_lag(OnlineRun *run);
-static void txn_give_up(OnlineRun *run);
-static void txn_record_failure(OnlineRun *run);
+static void txn_plan(OnlineRun *run, void *arg);
+static void txn_enter(OnlineRun *run, void *arg);
+static void txn_waitpoint(OnlineRun *run, void *arg);
+static void txn_statements(OnlineRun *run, void *arg);
+static void txn_finish(OnlineRun *run, void *arg);
+static void txn_open_backfill(OnlineRun *run, void *arg);
+static void txn_batch(OnlineRun *run, void *arg);
+static void txn_verify(OnlineRun *run, void *arg);
+static void txn_report_bad_rows(OnlineRun *run, void *arg);
+static void txn_check_phase_changed(OnlineRun *run, void *arg);
+static void txn_start_worker(OnlineRun *run, void *arg);
+static void txn_wait_for_worker(OnlineRun *run, void *arg);
+static void txn_waiting(OnlineRun *run, void *arg);
+static void txn_progress(OnlineRun *run, void *arg);
+static void txn_sleep(OnlineRun *run, void *arg);
+static void txn_check_paused(OnlineRun *run, void *arg);
+static void txn_name_oldest_snapshot(OnlineRun *run, void *arg);
+static void txn_measure_lag(OnlineRun *run, void *arg);
+static void txn_raise_lock_timeout(OnlineRun *run, void *arg);
+static void txn_record_failure(OnlineRun *run, void *arg);
 
 /*
  * connections_migrate_online(step) takes the database forward to that version.
@@ -271,7 +274,7 @@ run_phases(OnlineRun *run)
 	for (;;)
 	{
 		MemoryContextReset(run->phase_context);
-		retry_in_transaction(run, txn_plan);
+		retry_in_transaction(run, txn_plan, NULL);
 		if (run->phase == NULL)
 			break;
 		run_phase(run);
@@ -294,14 +297,14 @@ run_phase(OnlineRun *run)
 	CrdPhase   *phase = run->phase;
 	int			i;
 
-	retry_in_transaction(run, txn_enter);
+	retry_in_transaction(run, txn_enter, NULL);
 	if (!run->phase_recorded)
 	{
 		/* a crash may come at once, and history is to know of the run */
 		XLogFlush(XactLastCommitEnd);
 		run->phase_recorded = true;
 	}
-	retry_in_transaction(run, txn_gate);
+	retry_in_transaction(run, txn_waitpoint, NULL);
 	for (i = 0; i < list_length(phase->actions); i++)
 	{
 		run->action = list_nth(phase->actions, i);
@@ -317,7 +320,7 @@ run_phase(OnlineRun *run)
 	if (i < list_length(phase->actions))
 		run_statements(run);
 	else if (phase->is_last)
-		retry_in_transaction(run, txn_finish);
+		retry_in_transaction(run, txn_finish, NULL);
 	if (phase->is_last)
 		XLogFlush(XactLastCommitEnd);
 }
@@ -340,10 +343,10 @@ run_backfill(OnlineRun *run, const CrdAction *proof)
 		bool		refused = action->kind == CRD_BACKFILL_SAVE_TYPES;
 
 		run->action = action;
-		retry_in_transaction(run, txn_open_backfill);
+		retry_in_transaction(run, txn_open_backfill, NULL);
 		while (!run->backfill->finished)
 		{
-			if (run_in_transaction(run, txn_batch))
+			if (run_in_transaction(run, txn_batch, NULL))
 			{
 				failures = 0;
 				refused |= run->backfill->saw_locked_row;
@@ -355,7 +358,7 @@ run_backfill(OnlineRun *run, const CrdAction *proof)
 			{
 				/* what the batch did in memory is not what is in the table */
 				sleep_in_transaction(run, crd_backoff(failures));
-				retry_in_transaction(run, txn_open_backfill);
+				retry_in_transaction(run, txn_open_backfill, NULL);
 				continue;
 			}
 			if (run->backfill->no_progress)
@@ -365,11 +368,11 @@ run_backfill(OnlineRun *run, const CrdAction *proof)
 			between_transactions(run);
 		}
 		run->action = proof;
-		retry_in_transaction(run, txn_verify);
+		retry_in_transaction(run, txn_verify, NULL);
 		if (run->nunverified == 0)
 			return true;
-		retry_in_transaction(run, txn_report_bad_rows);
-		retry_in_transaction(run, txn_check_phase_changed);
+		retry_in_transaction(run, txn_report_bad_rows, NULL);
+		retry_in_transaction(run, txn_check_phase_changed, NULL);
 		if (run->phase_changed)
 			return false;
 		if (walks >= crd_lock_attempts && !refused)
@@ -378,7 +381,7 @@ run_backfill(OnlineRun *run, const CrdAction *proof)
 			raise_lock_timeout(run, psprintf(INT64_FORMAT " connections were locked whenever a walk came to them.",
 											 run->nunverified), &to_lock_rows);
 		sleep_in_transaction(run, crd_backoff(walks));
-		retry_in_transaction(run, txn_enter);
+		retry_in_transaction(run, txn_enter, NULL);
 	}
 }
 
@@ -386,10 +389,10 @@ run_backfill(OnlineRun *run, const CrdAction *proof)
 static void
 run_verification(OnlineRun *run)
 {
-	retry_in_transaction(run, txn_verify);
+	retry_in_transaction(run, txn_verify, NULL);
 	if (run->nunverified == 0)
 		return;
-	retry_in_transaction(run, txn_report_bad_rows);
+	retry_in_transaction(run, txn_report_bad_rows, NULL);
 	raise_unverified(run);
 }
 
@@ -403,17 +406,17 @@ run_in_worker(OnlineRun *run)
 	{
 		int			pid = 0;
 
-		retry_in_transaction(run, txn_start_worker);
+		retry_in_transaction(run, txn_start_worker, NULL);
 
 		/* an error of the worker's is the end of it */
 		run->lock_failure_is_fatal = true;
 		while (!run->worker_done)
 		{
-			run_in_transaction(run, txn_wait_for_worker);
+			run_in_transaction(run, txn_wait_for_worker, NULL);
 			if (!run->worker_done && crd_worker_pid(run->worker) != pid)
 			{
 				pid = crd_worker_pid(run->worker);
-				retry_in_transaction(run, txn_waiting);
+				retry_in_transaction(run, txn_waiting, NULL);
 			}
 			notice_progress(run);
 		}
@@ -435,34 +438,26 @@ run_in_worker(OnlineRun *run)
 static void
 run_statements(OnlineRun *run)
 {
-	retry_in_transaction_for(run, txn_statements,
+	retry_in_transaction_for(run, txn_statements, NULL,
 							 "Other sessions have locked what its statements need.", &to_change);
 }
 
 
 /* Transactions */
 
+/* Run a function in a transaction, again while a lock cannot be had. */
 static void
-call_work(void *arg)
+retry_in_transaction(OnlineRun *run, TxnFunction function, void *arg)
 {
-	OnlineRun  *run = arg;
-
-	run->work(run);
+	retry_in_transaction_for(run, function, arg, "Other sessions have locked the tables.", &to_read);
 }
 
-/* Do some work in a transaction, again if a lock was not to be had. */
+/* The same, with the reason for the error that ends the last attempt. */
 static void
-retry_in_transaction(OnlineRun *run, void (*work) (OnlineRun *run))
+retry_in_transaction_for(OnlineRun *run, TxnFunction function, void *arg,
+						 const char *detail, const CrdLocks *locks)
 {
-	retry_in_transaction_for(run, work, "Other sessions have locked the tables.", &to_read);
-}
-
-/* The same, saying what was in the way if it never was to be had. */
-static void
-retry_in_transaction_for(OnlineRun *run, void (*work) (OnlineRun *run), const char *detail,
-						 const CrdLocks *locks)
-{
-	for (int attempt = 1; !run_in_transaction(run, work); attempt++)
+	for (int attempt = 1; !run_in_transaction(run, function, arg); attempt++)
 	{
 		if (attempt >= crd_lock_attempts)
 			raise_lock_timeout(run, detail, locks);
@@ -471,40 +466,35 @@ retry_in_transaction_for(OnlineRun *run, void (*work) (OnlineRun *run), const ch
 }
 
 /*
- * Do some work in a transaction, and commit it.  It does not wait for the disk,
- * which would keep everybody waiting for its locks: a crash may lose it with all
- * that follows.  False if a lock was not to be had, and nothing was done; any
- * other error ends the run, and is recorded.
+ * Run a function in a transaction, and commit it.  The commit does not wait for
+ * the disk, which would make all sessions wait that need its locks: a crash may
+ * lose it together with all later ones.  False if a lock could not be had, and
+ * nothing was done.  Any other error ends the run, and is recorded.
  */
 static bool
-run_in_transaction(OnlineRun *run, void (*work) (OnlineRun *run))
+run_in_transaction(OnlineRun *run, TxnFunction function, void *arg)
 {
 	MemoryContext old = MemoryContextSwitchTo(run->transaction_context);
 	ErrorData  *error;
 
 	(void) crd_set_run_limits();
 	crd_set_guc_local("synchronous_commit", "off");
-	run->work = work;
-	error = crd_in_subxact(call_work, run);
+	error = call_in_subxact(run, function, arg);
 
-	/* rows that a constraint refuses are reported as the checks do it */
+	/* rows that violate a constraint are reported as the checks report them */
 	if (error && ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION)
 	{
-		ErrorData  *explained;
+		ErrorData  *explained = call_in_subxact(run, txn_report_bad_rows, NULL);
 
-		run->work = txn_report_bad_rows;
-		explained = crd_in_subxact(call_work, run);
 		if (explained)
 			error = explained;
 	}
 	if (error && (run->lock_failure_is_fatal || !crd_is_lock_failure(error)))
 	{
 		if (error->hint == NULL)
-			error->hint = psprintf("What is done stays.  Call again to go on, or %s to go back.",
-								   run->up ? "connections_rollback_online()" : "connections_migrate_online()");
-		run->error = error;
-		run->work = txn_record_failure;
-		if (crd_in_subxact(call_work, run) == NULL)
+			error->hint = psprintf("Completed work is kept.  Repeat the call to continue, or undo the step: %s",
+								   run->up ? "CALL connections_rollback_online();" : "CALL connections_migrate_online(4);");
+		if (call_in_subxact(run, txn_record_failure, error) == NULL)
 			crd_commit();
 		MemoryContextSwitchTo(old);
 		ReThrowError(error);
@@ -516,19 +506,34 @@ run_in_transaction(OnlineRun *run, void (*work) (OnlineRun *run))
 }
 
 static void
+call_function(void *arg)
+{
+	TxnCall    *call = arg;
+
+	call->function(call->run, call->arg);
+}
+
+static ErrorData *
+call_in_subxact(OnlineRun *run, TxnFunction function, void *arg)
+{
+	TxnCall		call = {function, run, arg};
+
+	return crd_in_subxact(call_function, &call);
+}
+
+static void
 sleep_in_transaction(OnlineRun *run, int milliseconds)
 {
-	run->milliseconds = milliseconds;
-	run_in_transaction(run, txn_pause);
+	run_in_transaction(run, txn_sleep, &milliseconds);
 }
 
 static void
 raise_lock_timeout(OnlineRun *run, const char *detail, const CrdLocks *locks)
 {
-	run->detail = detail;
-	run->locks = locks;
+	LockTimeout timeout = {detail, locks};
+
 	run->lock_failure_is_fatal = true;
-	run_in_transaction(run, txn_give_up);
+	run_in_transaction(run, txn_raise_lock_timeout, &timeout);
 }
 
 static void
@@ -560,7 +565,7 @@ next_phase(OnlineRun *run, CrdCheckLevel level, CrdSchema **schema)
 
 /* Plan, and choose the first phase; NULL when nothing is left. */
 static void
-txn_plan(OnlineRun *run)
+txn_plan(OnlineRun *run, void *arg)
 {
 	MemoryContext old = MemoryContextSwitchTo(run->phase_context);
 	const char *first;
@@ -586,7 +591,7 @@ txn_plan(OnlineRun *run)
 }
 
 static void
-txn_enter(OnlineRun *run)
+txn_enter(OnlineRun *run, void *arg)
 {
 	ereport(DEBUG1,
 			(errmsg_internal("step %d, phase %s", run->phase->step, run->phase->name)));
@@ -594,7 +599,7 @@ txn_enter(OnlineRun *run)
 }
 
 static void
-txn_gate(OnlineRun *run)
+txn_waitpoint(OnlineRun *run, void *arg)
 {
 	crd_waitpoint("", run->phase->name);
 }
@@ -604,7 +609,7 @@ txn_gate(OnlineRun *run)
  * himself plans again.
  */
 static void
-txn_statements(OnlineRun *run)
+txn_statements(OnlineRun *run, void *arg)
 {
 	CrdPhase   *phase = run->phase;
 	CrdLocks	locks = locks_of(phase);
@@ -634,13 +639,13 @@ txn_statements(OnlineRun *run)
 }
 
 static void
-txn_finish(OnlineRun *run)
+txn_finish(OnlineRun *run, void *arg)
 {
 	crd_run_finish(&run->call, run->phase);
 }
 
 static void
-txn_open_backfill(OnlineRun *run)
+txn_open_backfill(OnlineRun *run, void *arg)
 {
 	MemoryContext old = MemoryContextSwitchTo(run->phase_context);
 	const CrdAction *action = run->action;
@@ -654,7 +659,7 @@ txn_open_backfill(OnlineRun *run)
 }
 
 static void
-txn_batch(OnlineRun *run)
+txn_batch(OnlineRun *run, void *arg)
 {
 	BlockNumber window = run->backfill->window;
 	int			leaf = run->backfill->partition;
@@ -679,7 +684,7 @@ txn_batch(OnlineRun *run)
 }
 
 static void
-txn_verify(OnlineRun *run)
+txn_verify(OnlineRun *run, void *arg)
 {
 	/* before the rows: what comes in between is then not taken for proven */
 	const char *triggers = crd_sync_trigger_oids(run->schema, run->phase->step, run->phase->up);
@@ -697,14 +702,14 @@ txn_verify(OnlineRun *run)
 
 /* Say of rows that are not right what the precheck says, if it is that. */
 static void
-txn_report_bad_rows(OnlineRun *run)
+txn_report_bad_rows(OnlineRun *run, void *arg)
 {
 	crd_checks_enforce(online_context(run, run->schema), CRD_CHECK_DATA);
 }
 
 /* What the rows wait for may be another phase: a bridge that knows their kind. */
 static void
-txn_check_phase_changed(OnlineRun *run)
+txn_check_phase_changed(OnlineRun *run, void *arg)
 {
 	CrdSchema  *schema;
 	CrdPhase   *phase = next_phase(run, CRD_CHECK_BASE, &schema);
@@ -713,7 +718,7 @@ txn_check_phase_changed(OnlineRun *run)
 }
 
 static void
-txn_start_worker(OnlineRun *run)
+txn_start_worker(OnlineRun *run, void *arg)
 {
 	run->worker = crd_worker_start(crd_owner(run->schema, CRD_CONNECTIONS),
 								   run->action->statement);
@@ -721,19 +726,19 @@ txn_start_worker(OnlineRun *run)
 
 /* In a transaction that does nothing else, and has no snapshot */
 static void
-txn_wait_for_worker(OnlineRun *run)
+txn_wait_for_worker(OnlineRun *run, void *arg)
 {
 	run->worker_done = crd_worker_wait(run->worker, POLL);
 }
 
 static void
-txn_waiting(OnlineRun *run)
+txn_waiting(OnlineRun *run, void *arg)
 {
 	crd_run_set_wait("the background worker", crd_worker_pid(run->worker));
 }
 
 static void
-txn_progress(OnlineRun *run)
+txn_progress(OnlineRun *run, void *arg)
 {
 	const char *progress = crd_run_progress();
 
@@ -742,13 +747,13 @@ txn_progress(OnlineRun *run)
 }
 
 static void
-txn_pause(OnlineRun *run)
+txn_sleep(OnlineRun *run, void *arg)
 {
-	crd_sleep(run->milliseconds);
+	crd_sleep(*(int *) arg);
 }
 
 static void
-txn_check_paused(OnlineRun *run)
+txn_check_paused(OnlineRun *run, void *arg)
 {
 	run->paused = crd_run_paused();
 	if (run->paused)
@@ -756,21 +761,23 @@ txn_check_paused(OnlineRun *run)
 }
 
 static void
-txn_give_up(OnlineRun *run)
+txn_raise_lock_timeout(OnlineRun *run, void *arg)
 {
+	LockTimeout *timeout = arg;
+
 	ereport(ERROR,
 			(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 			 errmsg("could not complete phase %s of step %d in %d attempts",
 					run->phase->name, run->phase->step, crd_lock_attempts),
-			 errdetail_internal("%s\n%s", run->detail,
-								crd_lock_holders(run->schema, run->locks)),
+			 errdetail_internal("%s\n%s", timeout->detail,
+								crd_lock_holders(run->schema, timeout->locks)),
 			 errhint("Let these transactions end, or raise connections_redesign.lock_attempts; then call again.")));
 }
 
 static void
-txn_record_failure(OnlineRun *run)
+txn_record_failure(OnlineRun *run, void *arg)
 {
-	crd_run_record_failure(&run->call, run->error);
+	crd_run_record_failure(&run->call, arg);
 }
 
 
@@ -782,7 +789,7 @@ between_transactions(OnlineRun *run)
 	notice_progress(run);
 	while (run->paused)
 	{
-		retry_in_transaction(run, txn_check_paused);
+		retry_in_transaction(run, txn_check_paused, NULL);
 		if (run->paused)
 			sleep_in_transaction(run, POLL);
 		notice_progress(run);
@@ -790,7 +797,7 @@ between_transactions(OnlineRun *run)
 	if (crd_max_replication_lag > 0)
 		for (;;)
 		{
-			retry_in_transaction(run, txn_measure_lag);
+			retry_in_transaction(run, txn_measure_lag, NULL);
 			if (run->lag <= crd_max_replication_lag)
 				break;
 			sleep_in_transaction(run, POLL);
@@ -815,11 +822,11 @@ wait_for_snapshots(OnlineRun *run)
 	run->backfill->allow_non_hot = true;
 	run->stalls = 0;
 	if (run->oldest_snapshot_note[0] == '\0')
-		retry_in_transaction(run, txn_name_oldest_snapshot);
+		retry_in_transaction(run, txn_name_oldest_snapshot, NULL);
 }
 
 static void
-txn_name_oldest_snapshot(OnlineRun *run)
+txn_name_oldest_snapshot(OnlineRun *run, void *arg)
 {
 	const char *oldest = crd_oldest_snapshot();
 
@@ -831,45 +838,14 @@ txn_name_oldest_snapshot(OnlineRun *run)
 			 errhint("It is faster, and takes less room, when that has ended.")));
 }
 
-/*
- * How far the standby that is furthest behind has yet to go, in time: since when
- * WAL that it has not replayed has been there.  The server's own figures stand
- * still with a standby that does.
- */
 static void
-txn_measure_lag(OnlineRun *run)
+txn_measure_lag(OnlineRun *run, void *arg)
 {
-	CrdResult  *rows;
-	TimestampTz now = GetCurrentTimestamp();
-	XLogRecPtr	end = GetXLogInsertRecPtr();
-	XLogRecPtr	replayed = end;
+	const char *standby;
 
-	if (run->nsamples == 0 ||
-		TimestampDifferenceExceeds(run->samples[run->nsamples - 1].at, now,
-								   Max(crd_max_replication_lag / (LAG_SAMPLES / 2), 1)))
-	{
-		if (run->nsamples == LAG_SAMPLES)
-			memmove(&run->samples[1], &run->samples[2],
-					sizeof(run->samples[0]) * (LAG_SAMPLES - 2));
-		else
-			run->nsamples++;
-		run->samples[run->nsamples - 1].lsn = end;
-		run->samples[run->nsamples - 1].at = now;
-	}
-
-	/* pg_stat_replication also lists who has no position yet */
-	rows = crd_query(CRD_CALLER,
-					 "SELECT replay_lsn, application_name FROM pg_stat_replication"
-					 " WHERE replay_lsn IS NOT NULL ORDER BY 1 LIMIT 1", 0);
-	if (rows->nrows > 0)
-		replayed = DatumGetLSN(DirectFunctionCall1(pg_lsn_in, CStringGetDatum(rows->row[0][0])));
-	while (run->nsamples > 0 && run->samples[0].lsn <= replayed)
-		memmove(&run->samples[0], &run->samples[1],
-				sizeof(run->samples[0]) * --run->nsamples);
-	run->lag = run->nsamples == 0 ? 0 :
-		TimestampDifferenceMilliseconds(run->samples[0].at, now);
+	run->lag = crd_standby_lag(&run->lag_samples, &standby);
 	if (run->lag > crd_max_replication_lag)
-		crd_run_set_wait(psprintf("standby %s, %ld ms behind", rows->row[0][1], run->lag), 0);
+		crd_run_set_wait(psprintf("standby %s, %ld ms behind", standby, run->lag), 0);
 }
 
 static void
@@ -879,7 +855,7 @@ notice_progress(OnlineRun *run)
 
 	if (!TimestampDifferenceExceeds(run->noticed_at, now, crd_progress_interval))
 		return;
-	retry_in_transaction(run, txn_progress);
+	retry_in_transaction(run, txn_progress, NULL);
 	run->noticed_at = now;
 }
 

@@ -30,7 +30,7 @@
 		n.nspname, c.conname,
 		-- the parameters of a partitioned index cannot be set afterwards
 		CASE WHEN i.relkind = 'I' AND i.reloptions IS NOT NULL
-			THEN left(d.definition, -length(d.deferral)) || format(' WITH (%s)', array_to_string(i.reloptions, ', ')) || d.deferral
+			THEN left(d.definition, length(d.definition) - length(d.deferral)) || format(' WITH (%s)', array_to_string(i.reloptions, ', ')) || d.deferral
 			ELSE d.definition END,
 		CASE WHEN c.contype = 'u' AND i.amname = 'btree' THEN i.definition END, d.deferral, c.convalidated, coalesce(i.has_expressions, false),
 		CASE WHEN c.contype = 'u' AND attached IS NULL AND d.enforced THEN i.keys END,

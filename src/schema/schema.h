@@ -53,8 +53,8 @@
  * in FROM; pg_partition_tree() has no row for a table without partitions.
  */
 #define CRD_RELATION_TREE(relid) \
-	"(SELECT " relid " AS relid, NULL::oid AS parent, 0 AS level, NOT EXISTS" \
-	" (SELECT FROM pg_inherits WHERE inhparent = " relid ") AS isleaf" \
+	"(SELECT " relid " AS relid, NULL::oid AS parent, 0 AS level," \
+	" (SELECT relkind <> 'p' FROM pg_class WHERE oid = " relid ") AS isleaf" \
 	" UNION ALL SELECT relid, parentrelid, level, isleaf" \
 	" FROM pg_partition_tree(" relid ") WHERE level > 0)"
 
