@@ -13,50 +13,10 @@ PG_CPPFLAGS = -I$(srcdir)/src -Isrc -DCRD_VERSION='"$(shell sed -n "s/^default_v
 
 DATA = sql/connections_redesign--1.0.sql
 
-REGRESS = \
-	interface \
-	abuse \
-	steps \
-	rehearse \
-	plan \
-	typeorm \
-	precheck \
-	errors \
-	shapes \
-	dependents \
-	kept \
-	rollback \
-	refused \
-	bridge \
-	types \
-	partitions \
-	storage \
-	triggers \
-	replication \
-	settings \
-	seed \
-	privileges \
-	security \
-	security_online \
-	surface \
-	grants \
-	row_security \
-	quoting \
-	extension \
-	edges \
-	online \
-	online_shapes \
-	online_partitions \
-	online_walks
+REGRESS = $(patsubst $(srcdir)/test/sql/%.sql,%,$(sort $(wildcard $(srcdir)/test/sql/*.sql)))
 REGRESS_OPTS = --inputdir=$(srcdir)/test --load-extension=$(EXTENSION)
 
-ISOLATION = \
-	locks \
-	lock_partitions \
-	concurrent_seed \
-	online_beside \
-	online_gates \
-	online_pause
+ISOLATION = $(patsubst $(srcdir)/test/specs/%.spec,%,$(sort $(wildcard $(srcdir)/test/specs/*.spec)))
 ISOLATION_OPTS = --inputdir=$(srcdir)/test --outputdir=. --load-extension=$(EXTENSION)
 
 TAP_TESTS = 1

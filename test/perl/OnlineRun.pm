@@ -476,7 +476,7 @@ sub everything
 	$dump =~ s/^\\(un)?restrict .*\n//mg;
 	my ($rest, $stderr2) = run_command(
 		[
-			'psql', '-XqAt', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr($database), '-f', 'test/fixtures/shape.sql',
+			'psql', '-XqAt', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr($database), '-f', 'test/fixtures/snapshot.sql',
 			map { ('-c', "SELECT object, replace(definition, E'\\n', ' ') FROM $_ ORDER BY 1, 2") } @objects
 		]);
 	die $stderr2 if $stderr2;

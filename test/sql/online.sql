@@ -3,14 +3,8 @@
 -- history.  An error before the first phase changes nothing and leaves no row in the history; one in a phase leaves what was done.
 --
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set fixtures :abs_srcdir /fixtures
 \set rows 50
-\set SHOW_CONTEXT never
-\set ECHO none
-\i :fixtures/legacy.sql
-\i :fixtures/rows.sql
-\i :fixtures/shape.sql
-\set ECHO all
+\i :abs_srcdir/fixtures/begin.sql
 \pset null NULL
 TRUNCATE connections_redesign.run_step;
 :remember

@@ -1,14 +1,10 @@
 --
 -- online_partitions: partitioned tables in the online mode, forward and back, against the atomic mode on identical twins: columns,
--- constraints and indexes of each partition, with their names and their parents, and every row; see fixtures/twins.sql.
+-- constraints and indexes of each partition, with their names and their parents, and every row; see fixtures/compare_modes.sql.
 --
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set fixtures :abs_srcdir /fixtures
-\set SHOW_CONTEXT never
 \set crossing off
-\set ECHO none
-\i :fixtures/shape.sql
-\set ECHO all
+\i :abs_srcdir/fixtures/begin.sql
 SET check_function_bodies = off;
 \pset null NULL
 \set legacy `cat "$PG_ABS_SRCDIR/fixtures/legacy.sql" "$PG_ABS_SRCDIR/fixtures/rows.sql"`
@@ -36,7 +32,7 @@ CREATE UNIQUE INDEX ON connections.connections (id, lower(type)) WHERE provider 
 ALTER TABLE connections.connections ADD CONSTRAINT known CHECK (type <> 'x');
 ALTER TABLE connections.connections ADD UNIQUE (id, provider);
 $$ AS shape \gset
-\i :fixtures/twins.sql
+\i :fixtures/compare_modes.sql
 
 -- by range, and below that by list; partitions with their columns in another order, and with an index of their own; an empty one
 \set rows 60
@@ -58,7 +54,7 @@ CREATE INDEX ON connections.connections (provider);
 CREATE INDEX of_late ON connections.late (user_id);
 ALTER TABLE connections.late ALTER name SET DEFAULT 'late';
 $$ AS shape \gset
-\i :fixtures/twins.sql
+\i :fixtures/compare_modes.sql
 
 -- a partitioned table without partitions
 \set rows 0
@@ -66,7 +62,7 @@ SELECT :'legacy' || $$
 ALTER TABLE connections.connections RENAME TO plain;
 CREATE TABLE connections.connections (LIKE connections.plain INCLUDING DEFAULTS, PRIMARY KEY (id)) PARTITION BY HASH (id);
 $$ AS shape, 'SELECT FROM connections.connections;' AS app \gset
-\i :fixtures/twins.sql
+\i :fixtures/compare_modes.sql
 
 -- an index that a partition has is a part of step 3's where it fits, and else stays beside it
 \set rows 30

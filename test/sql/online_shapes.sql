@@ -1,13 +1,9 @@
 --
 -- online_shapes: whatever the shape of the tables, the online mode leads where the atomic mode does, at each version, forward and back.
--- Everything that the system catalogs say, every row and the whole keepsake are compared on identical twins; see fixtures/twins.sql.
+-- Everything that the system catalogs say, every row and the whole keepsake are compared on identical twins; see fixtures/compare_modes.sql.
 --
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set fixtures :abs_srcdir /fixtures
-\set SHOW_CONTEXT never
-\set ECHO none
-\i :fixtures/shape.sql
-\set ECHO all
+\i :abs_srcdir/fixtures/begin.sql
 SET check_function_bodies = off;
 \pset null NULL
 \set legacy `cat "$PG_ABS_SRCDIR/fixtures/legacy.sql" "$PG_ABS_SRCDIR/fixtures/rows.sql"`
@@ -31,7 +27,7 @@ INSERT INTO connections.connections (id, user_id, available_connection_id, label
 SELECT md5('new ' || a.slug)::uuid, md5('user')::uuid, a.id, nullif(a.slug, 'gmail'), '{"new": true}', '2025-01-01', '2025-01-01'
 FROM connections.available_connections a;
 $$ AS app \gset
-\i :fixtures/twins.sql
+\i :fixtures/compare_modes.sql
 
 -- ids bigint and text; enums; config json, which keeps its bytes; an identity column; no defaults
 \set rows 60
@@ -59,7 +55,7 @@ SELECT row_number() OVER (), md5('user')::uuid, 'it''s \ ' || n, nullif(n, 2), c
 FROM generate_series(1, 5) n, unnest(ARRAY['{}', ' { "a" : 1.00, "b":"}" } ', '{"capability": "drive", "z": {"capability": "drive"}}',
 	'{"capability"  :  null, "capability" : {"a": [1, "}"]} , "a":1}', E'{\n\t"a": 1\n}', NULL]::json[]) c;
 $$ AS app \gset
-\i :fixtures/twins.sql
+\i :fixtures/compare_modes.sql
 
 -- a composite primary key; integer ids; domains; nullable provider and type, NULL in type; config NULL
 SELECT :'legacy' || $$
@@ -81,7 +77,7 @@ UPDATE connections.connections SET config = '{"capability": ["sheets"]}' WHERE a
 UPDATE connections.connections SET available_connection_id = -3 WHERE config IS NULL AND id::text < '9';
 RESET session_replication_role;
 $$ AS app \gset
-\i :fixtures/twins.sql
+\i :fixtures/compare_modes.sql
 
 -- letters that a type takes for the same; a collation that is not deterministic
 SELECT :'legacy' || $$
@@ -95,7 +91,7 @@ ALTER TABLE connections.connections ENABLE TRIGGER connections_audit;
 $$ AS shape, $$
 UPDATE connections.connections SET label = NULL WHERE false;
 $$ AS app \gset
-\i :fixtures/twins.sql
+\i :fixtures/compare_modes.sql
 
 -- indexes, constraints, defaults, comments, privileges and statistics of the columns that go; generated columns; long names in quotes
 CREATE ROLE regress_crd_reader;
@@ -156,13 +152,13 @@ ALTER TABLE connections.connections DISABLE TRIGGER USER;
 UPDATE connections.connections SET available_connection_id = '0c0a1e9d-0000-4000-8000-000000000003' WHERE id::text < '4';
 ALTER TABLE connections.connections ENABLE TRIGGER USER;
 $$ AS app \gset
-\i :fixtures/twins.sql
+\i :fixtures/compare_modes.sql
 
 -- no connections, and no updates of the catalog
 \set rows 0
 \set shape :legacy
 \set app 'SELECT FROM connections.connections;'
-\i :fixtures/twins.sql
+\i :fixtures/compare_modes.sql
 \i :fixtures/drop.sql
 DROP ROLE regress_crd_reader, "regress_crd Writer";
 

@@ -1,16 +1,12 @@
 --
 -- partitions: what partitions have of their own comes back with the columns, in both modes and at each level: defaults, NOT NULL, comments,
 -- privileges, settings, indexes, constraints, statistics, and names that were given to what they have of the partitioned table.  A
--- partition that came or went in between is no obstacle.  See fixtures/twins.sql.
+-- partition that came or went in between is no obstacle.  See fixtures/compare_modes.sql.
 --
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set fixtures :abs_srcdir /fixtures
-\set SHOW_CONTEXT never
 \set crossing off
 \set brief on
-\set ECHO none
-\i :fixtures/shape.sql
-\set ECHO all
+\i :abs_srcdir/fixtures/begin.sql
 SET check_function_bodies = off;
 \pset null NULL
 CREATE ROLE regress_crd_reader;
@@ -66,7 +62,7 @@ CREATE TRIGGER of_all AFTER UPDATE OF user_id ON connections.connections FOR EAC
 ALTER TABLE connections.part_1 DISABLE TRIGGER of_all;
 CREATE TRIGGER of_one AFTER INSERT ON connections.part_0 FOR EACH ROW EXECUTE FUNCTION connections.touch_updated_at();
 $$ AS shape \gset
-\i :fixtures/twins.sql
+\i :fixtures/compare_modes.sql
 
 -- by hash: indexes, constraints and statistics
 SELECT :'legacy' || $$
@@ -115,7 +111,7 @@ COMMENT ON STATISTICS connections.of_one IS 'of one';
 ALTER STATISTICS connections.of_one SET STATISTICS 12;
 ALTER STATISTICS connections.of_all OWNER TO regress_crd_reader;
 $$ AS shape \gset
-\i :fixtures/twins.sql
+\i :fixtures/compare_modes.sql
 -- online, rows are checked later, a foreign key in each partition before the table has it; a unique index is built beside writers
 SELECT step, lock_mode, statement FROM connections_plan(3, online => true)
 WHERE statement ~ '^(ALTER TABLE|CREATE).* (listed|known|unique_in_one)' ORDER BY seq;
@@ -146,7 +142,7 @@ GRANT SELECT (type) ON connections.early TO regress_crd_reader;
 GRANT SELECT (type) ON connections.early_0 TO "regress_crd Writer";
 CREATE STATISTICS connections.of_early ON provider, type FROM connections.early;
 $$ AS shape \gset
-\i :fixtures/twins.sql
+\i :fixtures/compare_modes.sql
 
 -- a partition comes while the legacy columns are gone: it gets what the table has
 SELECT :'legacy' || $$
@@ -167,7 +163,7 @@ CREATE TABLE connections.new PARTITION OF connections.connections FOR VALUES FRO
 INSERT INTO connections.connections (id, user_id, available_connection_id, label, created_at, updated_at)
 SELECT md5('new ' || id)::uuid, md5('user')::uuid, id, nullif(slug, 'gmail'), '2025-01-01', '2025-01-01' FROM connections.available_connections;
 $$ AS app \gset
-\i :fixtures/twins.sql
+\i :fixtures/compare_modes.sql
 SET client_min_messages = warning;
 SELECT connections_rollback(0);
 SELECT tableoid::regclass, provider, type, name FROM connections.connections WHERE user_id = md5('user')::uuid ORDER BY provider, type;
@@ -179,14 +175,14 @@ SELECT kind, name, definition FROM connections_redesign.saved_ddl WHERE step IN 
 
 -- and one goes, with what it had of its own: that need not come back
 \set app 'DROP TABLE connections.late;'
-\i :fixtures/twins.sql
+\i :fixtures/compare_modes.sql
 
 -- or leaves, and comes back
 SELECT $$
 ALTER TABLE connections.connections DETACH PARTITION connections.late;
 ALTER TABLE connections.connections ATTACH PARTITION connections.late FOR VALUES FROM ('2024-01-01 00:00:20+00') TO ('2024-01-02 00:00+00');
 $$ AS app \gset
-\i :fixtures/twins.sql
+\i :fixtures/compare_modes.sql
 
 -- or has another name by then: what it had of its own is known by the old one, which the precheck says
 \set ECHO none

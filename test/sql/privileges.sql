@@ -3,14 +3,8 @@
 -- both tables; reports read what their caller may read; the seed and the list run as their caller, under the policies of the catalog.
 --
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set fixtures :abs_srcdir /fixtures
 \set rows 20
-\set SHOW_CONTEXT never
-\set ECHO none
-\i :fixtures/legacy.sql
-\i :fixtures/rows.sql
-\i :fixtures/shape.sql
-\set ECHO all
+\i :abs_srcdir/fixtures/begin.sql
 SET client_min_messages = warning;
 CREATE ROLE regress_crd_owner;
 CREATE ROLE regress_crd_member IN ROLE regress_crd_owner;

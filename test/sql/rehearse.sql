@@ -3,15 +3,8 @@
 -- migration; nothing is left, neither of a rehearsal that succeeds nor of one that fails, and the errors are those of connections_migrate().
 --
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set fixtures :abs_srcdir /fixtures
 \set rows 303
-\set SHOW_CONTEXT never
-\set ECHO none
-\i :fixtures/drop.sql
-\i :fixtures/legacy.sql
-\i :fixtures/rows.sql
-\i :fixtures/shape.sql
-\set ECHO all
+\i :abs_srcdir/fixtures/begin.sql
 \pset null NULL
 -- beside shape and rows, what the extension keeps and the files that the tables are in: row by row and version by version
 CREATE FUNCTION pg_temp.kept() RETURNS TABLE (object text, found text) LANGUAGE plpgsql AS $$

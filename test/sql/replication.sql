@@ -1,16 +1,12 @@
 --
 -- replication: replica identity, publications with lists and filters on other columns, and security labels are what they were, in both
--- modes, forward and back; see fixtures/twins.sql.  A replica identity that would go is refused.
+-- modes, forward and back; see fixtures/compare_modes.sql.  A replica identity that would go is refused.
 --
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set fixtures :abs_srcdir /fixtures
-\set SHOW_CONTEXT never
-\set rows 20
 \set crossing off
 \set brief on
-\set ECHO none
-\i :fixtures/shape.sql
-\set ECHO all
+\i :abs_srcdir/fixtures/begin.sql
+\set rows 20
 SET check_function_bodies = off;
 \pset null NULL
 \set legacy `cat "$PG_ABS_SRCDIR/fixtures/legacy.sql" "$PG_ABS_SRCDIR/fixtures/rows.sql"`
@@ -34,14 +30,14 @@ ALTER TABLE connections.connections REPLICA IDENTITY FULL;
 CREATE UNIQUE INDEX by_id ON connections.available_connections (id) INCLUDE (icon);
 ALTER TABLE connections.available_connections REPLICA IDENTITY USING INDEX by_id;
 $$ AS shape \gset
-\i :fixtures/twins.sql
+\i :fixtures/compare_modes.sql
 -- lists, one of them with a column that is renamed; a whole schema
 SELECT :'legacy' || $$
 ALTER PUBLICATION regress_crd_list ADD TABLE connections.connections (id, user_id, name, config), connections.available_connections (id, icon);
 ALTER PUBLICATION regress_crd_schema ADD TABLES IN SCHEMA connections;
 ALTER TABLE connections.connections REPLICA IDENTITY USING INDEX "PK_0a1f844af3122354cbd487a8d03";
 $$ AS shape \gset
-\i :fixtures/twins.sql
+\i :fixtures/compare_modes.sql
 SELECT tablename, attnames FROM pg_publication_tables WHERE pubname = 'regress_crd_list' ORDER BY 1;
 SELECT check_name, status, found FROM connections_precheck(4) WHERE check_name = 'publications' ORDER BY found COLLATE "C";
 DROP PUBLICATION regress_crd_list, "regress_crd Filter", regress_crd_schema, regress_crd_all;

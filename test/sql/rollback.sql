@@ -3,14 +3,8 @@
 -- other row gets legacy values that map to its entry again; what cannot be is refused, with the rows, before anything is changed.
 --
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set fixtures :abs_srcdir /fixtures
 \set rows 303
-\set SHOW_CONTEXT never
-\set ECHO none
-\i :fixtures/legacy.sql
-\i :fixtures/rows.sql
-\i :fixtures/shape.sql
-\set ECHO all
+\i :abs_srcdir/fixtures/begin.sql
 
 -- nothing written in between: all comes back, types that no slug gives included
 SELECT type, provider, count(*) FROM connections.connections GROUP BY 1, 2 ORDER BY 1, 2;

@@ -6,11 +6,8 @@ SET client_min_messages = warning;
 DROP EXTENSION connections_redesign;
 CREATE EXTENSION connections_redesign;
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set ECHO none
 \set rows 20
-\i :abs_srcdir/fixtures/legacy.sql
-\i :abs_srcdir/fixtures/rows.sql
-\set ECHO all
+\i :abs_srcdir/fixtures/begin.sql
 CREATE ROLE regress_crd_owner;
 CREATE ROLE regress_crd_app;
 GRANT USAGE, CREATE ON SCHEMA connections TO regress_crd_owner;

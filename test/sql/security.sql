@@ -8,7 +8,7 @@ CREATE EXTENSION connections_redesign;
 
 \getenv abs_srcdir PG_ABS_SRCDIR
 \set ECHO none
-\i :abs_srcdir/fixtures/planted.sql
+\i :abs_srcdir/fixtures/malicious_owner.sql
 \set ECHO all
 
 -- That the spy would notice: as the superuser everything succeeds.

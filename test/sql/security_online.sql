@@ -8,7 +8,7 @@ DROP EXTENSION connections_redesign;
 CREATE EXTENSION connections_redesign;
 \getenv abs_srcdir PG_ABS_SRCDIR
 \set ECHO none
-\i :abs_srcdir/fixtures/planted.sql
+\i :abs_srcdir/fixtures/malicious_owner.sql
 \set ECHO all
 -- The online mode does not bring back a column of a domain with constraints.
 SET ROLE regress_crd_owner;

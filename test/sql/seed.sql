@@ -3,13 +3,8 @@
 -- nothing.  connections_available() shows the catalog, connections_verify() what is wrong with it.
 --
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set fixtures :abs_srcdir /fixtures
 \set rows 10
-\set SHOW_CONTEXT never
-\set ECHO none
-\i :fixtures/legacy.sql
-\i :fixtures/rows.sql
-\set ECHO all
+\i :abs_srcdir/fixtures/begin.sql
 SET client_min_messages = warning;
 \pset null NULL
 CREATE FUNCTION pg_temp.names() RETURNS TABLE (status text, found text, expected text, hint text) LANGUAGE sql AS $$

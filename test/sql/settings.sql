@@ -1,5 +1,5 @@
 --
--- settings: whoever calls, and with whatever settings, both modes lead to the same, forward and back; see fixtures/twins.sql.
+-- settings: whoever calls, and with whatever settings, both modes lead to the same, forward and back; see fixtures/compare_modes.sql.
 --
 \getenv abs_srcdir PG_ABS_SRCDIR
 \set fixtures :abs_srcdir /fixtures
@@ -68,9 +68,9 @@ $$ AS shape \gset
 SELECT 'SET search_path = pg_catalog;' || :'app' || 'SET search_path = evil, pg_catalog, "Its ""own", public;' AS app, :'app' AS plain_app \gset
 SET search_path = "Its ""own", public;
 \set ECHO none
-\i :fixtures/shape.sql
+\i :fixtures/snapshot.sql
 \set ECHO all
-\i :fixtures/twins.sql
+\i :fixtures/compare_modes.sql
 \set ECHO none
 \i :fixtures/drop.sql
 \set ECHO all
@@ -88,7 +88,7 @@ SET TimeZone = 'Asia/Kathmandu'; SET xmloption = document; SET session_replicati
 SET default_tablespace = regress_crd_default; SET default_toast_compression = lz4; SET default_transaction_deferrable = on; SET client_encoding = LATIN1;
 SET client_min_messages = error;
 $$ AS shape \gset
-\i :fixtures/twins.sql
+\i :fixtures/compare_modes.sql
 RESET ALL;
 SET client_min_messages = warning;
 SELECT count(*) AS in_the_default_tablespace FROM pg_class WHERE relnamespace = 'connections'::regnamespace AND reltablespace <> 0;
@@ -104,13 +104,13 @@ SET client_encoding = UTF8;
 SET client_min_messages = warning;
 CREATE EXTENSION connections_redesign;
 \set ECHO none
-\i :fixtures/shape.sql
+\i :fixtures/snapshot.sql
 \set ECHO all
 SELECT 'SET client_encoding = UTF8; ' || :'legacy' || :'more' || $$
 CREATE INDEX "größter" ON connections.connections (type) WHERE provider <> 'größter';
 COMMENT ON COLUMN connections.connections.type IS 'größter';
 $$ AS shape \gset
-\i :fixtures/twins.sql
+\i :fixtures/compare_modes.sql
 SELECT label FROM connections.connections WHERE label LIKE 'Büro%';
 \c :database
 DROP DATABASE regress_crd_latin1;
@@ -119,9 +119,9 @@ CREATE DATABASE regress_crd_sql_ascii TEMPLATE template0 ENCODING SQL_ASCII LC_C
 SET client_min_messages = warning;
 CREATE EXTENSION connections_redesign;
 \set ECHO none
-\i :fixtures/shape.sql
+\i :fixtures/snapshot.sql
 \set ECHO all
-\i :fixtures/twins.sql
+\i :fixtures/compare_modes.sql
 SELECT encode(label::bytea, 'hex') AS label FROM connections.connections WHERE label LIKE 'B%ro%';
 \c :database
 DROP DATABASE regress_crd_sql_ascii;

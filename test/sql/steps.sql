@@ -3,14 +3,8 @@
 -- at the end everything is as it was in the beginning, and the rows at version 4 are those that plain SQL makes of the legacy ones.
 --
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set fixtures :abs_srcdir /fixtures
-\set typeorm :fixtures /typeorm
 \set rows 303
-\set ECHO none
-\i :fixtures/legacy.sql
-\i :fixtures/rows.sql
-\i :fixtures/shape.sql
-\set ECHO all
+\i :abs_srcdir/fixtures/begin.sql
 :remember
 CREATE TEMP TABLE legacy AS SELECT c.*, a.id AS entry
 FROM connections.connections c JOIN connections.available_connections a

@@ -1,16 +1,12 @@
 --
 -- storage: where and how a table is stored is what it was: unlogged, tablespaces, storage parameters, values out of line and compressed;
 -- and whatever columns stand before, between and after those of the migration: dropped, generated, identity.  In both modes, forward and
--- back; see fixtures/twins.sql.
+-- back; see fixtures/compare_modes.sql.
 --
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set fixtures :abs_srcdir /fixtures
-\set SHOW_CONTEXT never
 \set crossing off
 \set brief on
-\set ECHO none
-\i :fixtures/shape.sql
-\set ECHO all
+\i :abs_srcdir/fixtures/begin.sql
 SET check_function_bodies = off;
 \pset null NULL
 \set legacy `cat "$PG_ABS_SRCDIR/fixtures/legacy.sql" "$PG_ABS_SRCDIR/fixtures/rows.sql"`
@@ -57,7 +53,7 @@ INSERT INTO connections.available_connections (slug, auth_type, display_name, cr
 INSERT INTO connections.connections (id, user_id, available_connection_id, label, created_at, updated_at)
 SELECT md5('new ' || slug)::uuid, md5('user')::uuid, id, slug, '2025-01-01', '2025-01-01' FROM connections.available_connections ORDER BY slug;
 $$ AS app \gset
-\i :fixtures/twins.sql
+\i :fixtures/compare_modes.sql
 -- the sequences go on where they were
 SELECT connections_rollback(0);
 INSERT INTO connections.connections (user_id, provider, type, name) VALUES (md5('one more')::uuid, 'gmail', 'oauth2', 'one more') RETURNING nr, serial_nr, by_default;
@@ -69,7 +65,7 @@ ALTER TABLE connections.available_connections DROP CONSTRAINT "PK_768c9248b6d233
 CREATE DOMAIN connections.settings AS json;
 ALTER TABLE connections.connections ALTER config DROP DEFAULT, ALTER config TYPE connections.settings USING config::text::json;
 $$ AS shape, 'SET session_replication_role = replica; UPDATE connections.connections SET available_connection_id = 4, label = NULL WHERE id::text > ''8''; RESET session_replication_role;' AS app \gset
-\i :fixtures/twins.sql
+\i :fixtures/compare_modes.sql
 
 -- tablespaces: of the tables, their indexes and those that go with the columns
 SET allow_in_place_tablespaces = on;
@@ -84,7 +80,7 @@ ALTER INDEX connections."UQ_cbb3156f141ac53833c59bb309e" SET TABLESPACE regress_
 ALTER TABLE connections.connections ADD CONSTRAINT once UNIQUE (type, id) USING INDEX TABLESPACE "regress_crd Other";
 CREATE INDEX default_space ON connections.connections (type);
 $$ AS shape, 'SELECT FROM connections.connections;' AS app \gset
-\i :fixtures/twins.sql
+\i :fixtures/compare_modes.sql
 -- a partitioned table, whose indexes have a tablespace for partitions to come
 SELECT :'legacy' || $$
 ALTER TABLE connections.connections RENAME TO plain;
@@ -96,7 +92,7 @@ DROP TABLE connections.plain;
 CREATE INDEX of_type ON connections.connections (type) TABLESPACE "regress_crd Other";
 CREATE INDEX of_one ON connections.part_0 (provider) TABLESPACE "regress_crd Other";
 $$ AS shape \gset
-\i :fixtures/twins.sql
+\i :fixtures/compare_modes.sql
 
 -- values of 10 kB and more, in line and out of line, compressed or not, by either method: bytes and compression stay
 SELECT :'legacy' || $$
@@ -120,7 +116,7 @@ UPDATE connections.connections SET available_connection_id = '0c0a1e9d-0000-4000
 RESET session_replication_role;
 $$ AS app \gset
 \set rows 60
-\i :fixtures/twins.sql
+\i :fixtures/compare_modes.sql
 SELECT pg_column_compression(config) AS config, length(config::text) > 10000 AS is_big, pg_column_compression(notes) AS notes, length(notes) > 10000 AS are_big, count(*)
 FROM connections.connections GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4;
 \set ECHO none

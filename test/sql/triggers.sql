@@ -3,14 +3,8 @@
 -- but for those that are to fire for what replication does; afterwards they fire as before.
 --
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set fixtures :abs_srcdir /fixtures
 \set rows 30
-\set SHOW_CONTEXT never
-\set ECHO none
-\i :fixtures/legacy.sql
-\i :fixtures/rows.sql
-\i :fixtures/shape.sql
-\set ECHO all
+\i :abs_srcdir/fixtures/begin.sql
 SET client_min_messages = warning;
 CREATE TABLE connections.fired (name text, op text);
 CREATE FUNCTION connections.fire() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -3,15 +3,8 @@
 -- beginning; nobody knows who took it there, nor which type the connections had.
 --
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set fixtures :abs_srcdir /fixtures
-\set typeorm :fixtures /typeorm
 \set rows 303
-\set SHOW_CONTEXT never
-\set ECHO none
-\i :fixtures/legacy.sql
-\i :fixtures/rows.sql
-\i :fixtures/shape.sql
-\set ECHO all
+\i :abs_srcdir/fixtures/begin.sql
 SET client_min_messages = warning;
 SET check_function_bodies = off;
 \pset null NULL

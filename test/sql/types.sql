@@ -3,14 +3,8 @@
 -- where the bridge fills a row, to version 4, and back to what it was; json that jsonb would not hold keeps every byte.
 --
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set fixtures :abs_srcdir /fixtures
 \set rows 110
-\set SHOW_CONTEXT never
-\set ECHO none
-\i :fixtures/legacy.sql
-\i :fixtures/rows.sql
-\i :fixtures/shape.sql
-\set ECHO all
+\i :abs_srcdir/fixtures/begin.sql
 SET client_min_messages = warning;
 SET check_function_bodies = off;
 \pset null NULL

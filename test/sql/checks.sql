@@ -1,16 +1,10 @@
 --
--- precheck: the whole report on good data at each version and in both directions; and what bad data gives, in the report and as the
+-- checks: the whole report on good data at each version and in both directions; and what bad data gives, in the report and as the
 -- error of connections_migrate(), which changes nothing.  The report itself never raises for what it finds.
 --
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set fixtures :abs_srcdir /fixtures
 \set rows 20
-\set SHOW_CONTEXT never
-\set ECHO none
-\i :fixtures/legacy.sql
-\i :fixtures/rows.sql
-\i :fixtures/shape.sql
-\set ECHO all
+\i :abs_srcdir/fixtures/begin.sql
 SET client_min_messages = warning;
 CREATE FUNCTION pg_temp.report(step integer) RETURNS TABLE (check_name text, status text, found text, expected text, hint text) LANGUAGE sql AS $$
 SELECT * FROM connections_precheck(step) WHERE check_name NOT IN ('ownership', 'locks', 'old_snapshots', 'disk_space')

@@ -1,17 +1,11 @@
 --
--- refused: a rollback that constraints forbid, those that went with provider and type or those that are there, is refused with the
+-- rollback_refused: a rollback that constraints forbid, those that went with provider and type or those that are there, is refused with the
 -- constraint and the rows (55000), and changes nothing; so is one that brings back names that are taken.  And what a rollback of step 1
 -- keeps: slug, display_name and auth_type.
 --
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set fixtures :abs_srcdir /fixtures
 \set rows 50
-\set SHOW_CONTEXT never
-\set ECHO none
-\i :fixtures/legacy.sql
-\i :fixtures/rows.sql
-\i :fixtures/shape.sql
-\set ECHO all
+\i :abs_srcdir/fixtures/begin.sql
 CREATE TEMP VIEW refusals AS
 SELECT found, expected, hint FROM connections_precheck(3) WHERE check_name = 'rollback_constraints' AND status <> 'ok' ORDER BY found COLLATE "C";
 

@@ -1,15 +1,10 @@
 --
--- bridge: while the old application writes provider and type, at versions 2 and 3, the trigger gives each row the entry that it maps
+-- sync_trigger: while the old application writes provider and type, at versions 2 and 3, the trigger gives each row the entry that it maps
 -- to; what the writer gives stands; what maps to nothing is NULL, which version 2 allows and version 3 refuses.
 --
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set fixtures :abs_srcdir /fixtures
 \set rows 20
-\set SHOW_CONTEXT never
-\set ECHO none
-\i :fixtures/legacy.sql
-\i :fixtures/rows.sql
-\set ECHO all
+\i :abs_srcdir/fixtures/begin.sql
 SET client_min_messages = warning;
 SELECT connections_migrate(2);
 SELECT tgname, tgenabled, tgtype, tgattr = '' AS all_columns FROM pg_trigger WHERE tgrelid = 'connections.connections'::regclass ORDER BY 1;

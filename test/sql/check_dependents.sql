@@ -1,16 +1,10 @@
 --
--- dependents: what DROP COLUMN would refuse, or take along without a way back, is refused before anything is changed (55000), and the
+-- check_dependents: what DROP COLUMN would refuse, or take along without a way back, is refused before anything is changed (55000), and the
 -- precheck names it.  Nothing is dropped with CASCADE.
 --
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set fixtures :abs_srcdir /fixtures
 \set rows 20
-\set SHOW_CONTEXT never
-\set ECHO none
-\i :fixtures/legacy.sql
-\i :fixtures/rows.sql
-\i :fixtures/shape.sql
-\set ECHO all
+\i :abs_srcdir/fixtures/begin.sql
 SET client_min_messages = warning;
 CREATE TEMP VIEW refusals AS
 SELECT found FROM connections_precheck(4) WHERE check_name IN ('dependent_objects', 'column_types', 'primary_key') AND status = 'error' ORDER BY found COLLATE "C";

@@ -1,14 +1,10 @@
 --
--- shapes: tables that are missing, of another kind or between two versions, and those that step 3 cannot be made from.  The precheck
+-- unsupported_schemas: tables that are missing, of another kind or between two versions, and those that step 3 cannot be made from.  The precheck
 -- reports what it finds and never raises; migrate, rollback and plan name what does not fit, and nothing is changed.
 --
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set fixtures :abs_srcdir /fixtures
+\i :abs_srcdir/fixtures/begin.sql
 \set rows 20
-\set SHOW_CONTEXT never
-\set ECHO none
-\i :fixtures/shape.sql
-\set ECHO all
 SET client_min_messages = warning;
 CREATE FUNCTION pg_temp.report(step integer) RETURNS TABLE (check_name text, status text, found text) LANGUAGE sql AS $$
 SELECT check_name, status, found FROM connections_precheck(step)

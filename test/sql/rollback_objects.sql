@@ -1,16 +1,10 @@
 --
--- kept: what goes with a dropped column, and does not stand in its way, comes back with it: indexes, constraints, statistics, defaults,
+-- rollback_objects: what goes with a dropped column, and does not stand in its way, comes back with it: indexes, constraints, statistics, defaults,
 -- comments, privileges, settings.  Whatever the path, the system catalogs say in the end what they said in the beginning.
 --
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set fixtures :abs_srcdir /fixtures
 \set rows 50
-\set SHOW_CONTEXT never
-\set ECHO none
-\i :fixtures/legacy.sql
-\i :fixtures/rows.sql
-\i :fixtures/shape.sql
-\set ECHO all
+\i :abs_srcdir/fixtures/begin.sql
 SET client_min_messages = warning;
 CREATE ROLE regress_crd_reader;
 CREATE ROLE "regress_crd Writer";

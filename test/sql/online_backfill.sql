@@ -1,16 +1,10 @@
 --
--- online_walks: the walks over tables of several forms: of many pages, with room on each page or none, with rows that are stored out of
+-- online_backfill: the walks over tables of several forms: of many pages, with room on each page or none, with rows that are stored out of
 -- line, empty, and with rows that map to nothing.  The rows are compared with what plain SQL makes of them.
 --
 \getenv abs_srcdir PG_ABS_SRCDIR
-\set fixtures :abs_srcdir /fixtures
-\set SHOW_CONTEXT never
 \set rows 6000
-\set ECHO none
-\i :fixtures/legacy.sql
-\i :fixtures/rows.sql
-\i :fixtures/shape.sql
-\set ECHO all
+\i :abs_srcdir/fixtures/begin.sql
 SET check_function_bodies = off;
 -- what each row has to be at versions 2 and 4 by plain SQL
 CREATE TEMP TABLE legacy AS TABLE connections.connections;
