@@ -1,26 +1,35 @@
 /*-------------------------------------------------------------------------
  *
  * connections_redesign.c
- *	  The door: module magic and settings.
+ *	  Module magic and settings.
  *
- * The redesign of connections.connections and of its catalog, from inside the
- * database.  Data flows one way through the files:
+ * The extension migrates connections.connections and
+ * connections.available_connections to their new design, and back.  "crd_"
+ * abbreviates "connections redesign".  The words that the code uses:
  *
- *	  schema		what the system catalogs say: the version
- *	  mapping		which catalog entry each connection belongs to
- *	  dependents	what goes with a column that is dropped
- *	  keepsake		what a rollback needs
- *	  findings		the rows, read when first asked for
- *	  checks		what must hold before and after; contents, environment,
- *					way_back
- *	  plan			the steps as lists of actions; plan_online, as transactions;
- *					planner puts either together
- *	  atomic		executes a plan in the caller's transaction
- *	  online		executes it beside the application; backfill, worker
- *	  ledger		records what was done
+ *	  version		0 (legacy) to 4: the last step that is complete
+ *	  step			1 to 4: one migration, with a direction, up or down
+ *	  plan			the list of actions that takes a database to a version
+ *	  phase			one transaction of the online mode
+ *	  action		one statement of a plan
+ *	  entry			a row of available_connections
+ *	  saved state	what a rollback needs: columns, DDL, types, labels, entries
+ *	  sync trigger	keeps both shapes of a row right while steps are applied
+ *	  backfill		the scan that fixes existing rows, in short transactions
+ *	  partial step	a step that an online run has begun and not completed
+ *	  migration lock	lets one session migrate at a time
+ *	  waitpoint		a named point at which a test makes a run wait
  *
- * beside registry (the catalog entries), bridge (the trigger), lock, gate,
- * seed (the catalog's display data) and sql (the only file that calls SPI).
+ * The folders, each of which uses only those before it:
+ *
+ *	  base			SQL execution; knows PostgreSQL, nothing of connections
+ *	  schema		the system catalogs as structs: version, dependents, DDL
+ *	  data			the rows: mapping, saved state, triggers
+ *	  checks		connections_precheck() and connections_verify()
+ *	  plan			the steps, as actions and phases
+ *	  run			the atomic and the online mode, backfill, worker, history
+ *
+ * docs/internals.md explains how they work together.
  *
  *-------------------------------------------------------------------------
  */
@@ -47,9 +56,9 @@ void
 _PG_init(void)
 {
 	DefineCustomIntVariable("connections_redesign.lock_timeout",
-							"Sets how long a migration queues for its locks in one attempt.",
-							"Everybody who needs the tables queues behind it meanwhile. "
-							"Keep it below deadlock_timeout, or the application may be the victim.",
+							"Sets how long a migration waits in the lock queue in one attempt.",
+							"Other sessions queue behind it during that time. "
+							"Keep it below deadlock_timeout, or a deadlock may cancel the application.",
 							&crd_lock_timeout,
 							500,
 							1, INT_MAX,
@@ -57,7 +66,7 @@ _PG_init(void)
 							GUC_UNIT_MS,
 							NULL, NULL, NULL);
 	DefineCustomIntVariable("connections_redesign.lock_attempts",
-							"Sets how often a migration tries to get its locks before it gives up.",
+							"Sets how many times a migration tries to acquire its locks.",
 							NULL,
 							&crd_lock_attempts,
 							30,
@@ -66,8 +75,8 @@ _PG_init(void)
 							0,
 							NULL, NULL, NULL);
 	DefineCustomIntVariable("connections_redesign.batch_time",
-							"Sets how long one transaction of an online run changes rows.",
-							"Writers of the same rows wait that long at most.",
+							"Sets the target duration of one backfill transaction.",
+							"Sessions that write the same rows wait at most that long.",
 							&crd_batch_time,
 							25,
 							1, 60000,
@@ -75,8 +84,8 @@ _PG_init(void)
 							GUC_UNIT_MS,
 							NULL, NULL, NULL);
 	DefineCustomIntVariable("connections_redesign.max_replication_lag",
-							"Sets how far standbys may fall behind before an online run waits for them.",
-							"Zero turns it off.",
+							"Sets the replication lag at which an online run waits for standbys.",
+							"Zero disables the wait.",
 							&crd_max_replication_lag,
 							0,
 							0, INT_MAX,
@@ -84,7 +93,7 @@ _PG_init(void)
 							GUC_UNIT_MS,
 							NULL, NULL, NULL);
 	DefineCustomIntVariable("connections_redesign.progress_interval",
-							"Sets the time between two notices of an online run.",
+							"Sets the time between progress notices of an online run.",
 							NULL,
 							&crd_progress_interval,
 							5000,
@@ -93,7 +102,7 @@ _PG_init(void)
 							GUC_UNIT_MS,
 							NULL, NULL, NULL);
 	DefineCustomStringVariable("connections_redesign.debug_waitpoint",
-							   "Sets the point at which a run waits for a lock, for tests.",
+							   "Sets the waitpoint at which a run waits for a lock, for tests.",
 							   NULL,
 							   &crd_debug_waitpoint,
 							   "",

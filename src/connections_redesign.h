@@ -20,7 +20,7 @@ extern int	crd_lock_timeout;
 /* How often that is tried */
 extern int	crd_lock_attempts;
 
-/* Limit of one batch of a walk, in milliseconds */
+/* Limit of one batch of a backfill, in milliseconds */
 extern int	crd_batch_time;
 
 /* An online run waits while a standby is further behind, in ms; 0 is off */
@@ -29,7 +29,7 @@ extern int	crd_max_replication_lag;
 /* Between two NOTICEs of an online run, in milliseconds */
 extern int	crd_progress_interval;
 
-/* The point at which a run takes the gate's lock; empty for none */
+/* The waitpoint at which a run waits for a lock; empty for none */
 extern char *crd_debug_waitpoint;
 
 #endif							/* CONNECTIONS_REDESIGN_H */

@@ -130,13 +130,15 @@ sanitize()
 	export UBSAN_OPTIONS=print_stacktrace=1:abort_on_error=1:log_path=$CRD_SCRATCH/sanitizer
 }
 
-# Starts a server that listens on a Unix socket only; each argument is a line for its postgresql.conf.
+# Starts a server that listens on a Unix socket in $PGHOST only, where it has all its files; each argument is a line for its
+# postgresql.conf.
 start_server()
 {
-	initdb --pgdata="$CRD_SCRATCH/pgdata" --username=postgres --auth=trust --encoding=UTF8 --no-sync > /dev/null
-	printf '%s\n' "listen_addresses = ''" "unix_socket_directories = '$CRD_SCRATCH'" "$@" |
-		cat - "$TEMP_CONFIG" >> "$CRD_SCRATCH/pgdata/postgresql.conf"
-	pg_ctl start --silent --wait --pgdata="$CRD_SCRATCH/pgdata" --log="$CRD_SCRATCH/server.log"
+	mkdir -p "$PGHOST"
+	initdb --pgdata="$PGHOST/pgdata" --username=postgres --auth=trust --encoding=UTF8 --no-sync > /dev/null
+	printf '%s\n' "listen_addresses = ''" "unix_socket_directories = '$PGHOST'" "$@" |
+		cat - "$TEMP_CONFIG" >> "$PGHOST/pgdata/postgresql.conf"
+	pg_ctl start --silent --wait --pgdata="$PGHOST/pgdata" --log="$PGHOST/server.log"
 }
 
 # Creates the database $1 with the legacy schema and $2 connections.

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
- * sql.c
+ * sql_exec.c
  *	  Running statements: the only door to SPI, and the only place where the
- *	  user id and the settings are switched.  See sql.h for the security model.
+ *	  user id and the settings are switched.  See sql_exec.h for the security model.
  *
  *-------------------------------------------------------------------------
  */

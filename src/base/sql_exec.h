@@ -1,16 +1,16 @@
 /*-------------------------------------------------------------------------
  *
- * sql.h
+ * sql_exec.h
  *	  Running statements: the only door to SPI, and the only place where the
  *	  user id and the settings are switched.
  *
  * Security model.  A statement that touches the user's tables runs as the
- * owner of the table in a security-restricted operation, as REINDEX does, so
- * that casts, CHECK functions, index expressions and triggers that an owner
- * planted never run as the superuser who migrates.  A statement that writes
- * the ledger or the keepsake runs as the extension's owner; it never reads a
- * user's table.  Whoever it runs as, search_path is pg_catalog, pg_temp and
- * row_security is off: a query fails rather than skip rows.
+ * owner of the table in a security-restricted operation, as REINDEX does, so that
+ * functions reachable from the table (casts, CHECK constraints, index expressions,
+ * triggers) never execute with the privileges of the user who runs the migration.
+ * A statement that writes the history or the saved state runs as the extension's
+ * owner, and never reads a user's table.  Every statement runs with search_path =
+ * pg_catalog, pg_temp and row_security = off: a query fails rather than skip rows.
  *
  *-------------------------------------------------------------------------
  */
@@ -49,7 +49,7 @@ crd_is_true(const char *value)
 	return value && value[0] == 't';
 }
 
-/* Called with each batch of crd_query_batched(); the rows are gone when it returns. */
+/* Called with each batch of crd_query_batched(), which frees the rows afterwards. */
 typedef void (*CrdResultCallback) (const CrdResult *rows, void *arg);
 
 /*
@@ -60,22 +60,19 @@ extern CrdResult *crd_query(Oid role, const char *sql, int nparams,...);
 extern uint64 crd_exec(Oid role, const char *sql, int nparams,...);
 
 /*
- * crd_exec(), and it also sees what others have committed since the transaction
- * took its snapshot, which in a trigger may be long ago.
+ * crd_exec() with the latest snapshot, which also sees rows that other sessions
+ * have committed since the transaction of a trigger took its snapshot.
  */
 extern uint64 crd_exec_latest_snapshot(Oid role, const char *sql, int nparams,...);
 
 /*
- * Run callback(arg) in a subtransaction: NULL if it succeeded, else its error,
- * of which nothing else is left, not even the locks that it has taken.  The
- * caller forgets errors that it can name, and throws all others again.
+ * Run callback(arg) in a subtransaction.  Return NULL if it succeeded; else roll
+ * it back, releasing its locks, and return its error, in the current memory
+ * context.  The caller must throw every error again that it does not expect.
  */
 extern ErrorData *crd_in_subxact(void (*callback) (void *arg), void *arg);
 
-/*
- * The same, and nothing else is left of the callback when it succeeded either,
- * but what it has written to memory.
- */
+/* The same, but roll the subtransaction back even if the callback succeeded. */
 extern ErrorData *crd_in_subxact_undone(void (*callback) (void *arg), void *arg);
 
 /*

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
- * gate.c
- *	  Named points at which a test can stop a run.  See gate.h.
+ * waitpoint.c
+ *	  Named points at which a test can stop a run.  See waitpoint.h.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,7 +15,7 @@
 #include "base/waitpoint.h"
 #include "base/sql_exec.h"
 
-/* The gate's lock: pg_advisory_lock(63726472) */
+/* The lock that a waitpoint waits for: pg_advisory_lock(63726472) */
 #define WAITPOINT_KEY 63726472
 
 void

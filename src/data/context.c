@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * findings.c
+ * context.c
  *	  Reads what is known of a database when it is first asked for.
  *
  *-------------------------------------------------------------------------
@@ -18,7 +18,10 @@ crd_context_create(CrdSchema *schema, int target, bool to_plan)
 	context->target = target;
 	context->count_types = to_plan;
 
-	/* what an undone step 4 has yet to bring back was kept on its way up */
+	/*
+	 * a partial rollback of step 4 restores state that step 4 saved on its
+	 * way up
+	 */
 	context->saved = crd_saved_state_read(target > schema->last_complete_step &&
 										  !(crd_past_point_of_no_return(schema) && !schema->partial_up));
 

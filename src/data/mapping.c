@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * mapping.c
- *	  Which catalog entry a legacy connection belongs to.
+ *	  Which entry a legacy connection belongs to.
  *
  * The mapping is exact: provider and capability are compared byte by byte,
  * whatever collation or type (citext, an enum) the columns have.  A rollback

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * mapping.h
- *	  Which catalog entry a legacy connection belongs to: as an SQL expression,
- *	  and counted over the table.
+ *	  Which entry a legacy connection belongs to: as an SQL expression, and
+ *	  summarized for the table.
  *
  *-------------------------------------------------------------------------
  */
@@ -36,7 +36,7 @@ typedef struct CrdMappingGroup
 	const CrdEntryRow *entry;	/* NULL where it does not map */
 } CrdMappingGroup;
 
-/* A type that connections of a catalog entry have */
+/* A type that connections of an entry have */
 typedef struct CrdTypeCount
 {
 	const CrdEntryRow *entry;	/* NULL for those that do not map */
@@ -59,7 +59,7 @@ typedef struct CrdMappingSummary
 
 /*
  * Count the pairs as the runbook's second query does, in one pass over
- * connections; the catalog's rows must have been read.  Where
+ * connections; the entries must have been read.  Where
  * available_connection_id is there, compare it with the mapping, too.  With
  * "types", count those, too.
  */
@@ -72,7 +72,7 @@ extern CrdMappingSummary *crd_summarize_mapping(const CrdSchema *schema, bool ty
 extern char *crd_mapping_expr(const CrdSchema *schema,
 							  const char *const *values);
 
-/* The ids of the catalog's rows as SQL literals, for crd_mapping_expr(). */
+/* The ids of the entries as SQL literals, for crd_mapping_expr(). */
 extern const char **crd_id_literals(const CrdSchema *schema);
 
 /*

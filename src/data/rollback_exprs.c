@@ -210,8 +210,7 @@ crd_refuses_empty_name(const CrdSchema *schema, const CrdSavedState *saved,
 
 /*
  * The table, or a partition, as a subquery, as it will be when step 4 is undone:
- * constraints that were kept use the legacy names, those that are there the new
- * ones.
+ * saved constraints use the legacy names of columns, existing ones the new names.
  */
 static char *
 rolled_back_rows(const CrdSchema *schema, const CrdSavedState *saved,

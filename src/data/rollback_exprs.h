@@ -23,7 +23,7 @@ typedef struct CrdRollbackExprs
 	const char *config_changes; /* condition: config must say the capability */
 	const char *label_changes;	/* condition: the name must not be NULL */
 	const char *type_unknown;	/* condition: its type is made up */
-	const char **types;			/* by catalog row; NULL for NULL */
+	const char **types;			/* by index of schema->entries */
 } CrdRollbackExprs;
 
 extern CrdRollbackExprs *crd_rollback_exprs(const CrdSchema *schema,

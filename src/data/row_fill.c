@@ -223,8 +223,8 @@ crd_row_fill_of_trigger(Relation rel, const Trigger *trigger, CrdRowFix fix,
 }
 
 /*
- * Whether it is connections.connections or a partition of it.  What writes the
- * keepsake, or reads it, must not do so for a table that anyone has made.
+ * Whether it is connections.connections or a partition of it.  A trigger must not
+ * read or write saved state for a table that another role has created.
  */
 static bool
 is_connections(Relation rel)
@@ -298,7 +298,7 @@ depends_on_settings(Oid type)
 }
 
 /*
- * The columns of the primary key, as the keepsake knows a row by them; of one
+ * The columns of the primary key, by which saved state identifies a row; of one
  * that is deferrable, too, which RelationGetPrimaryKeyIndex() does not have in
  * every version.
  */
@@ -518,7 +518,7 @@ fill_legacy(CrdRowFill *fill, HeapTuple tuple, HeapTuple old, TupleDesc desc)
 		}
 		if (fill->has_connection_types)
 		{
-			/* the writer's snapshot may be older than what was kept */
+			/* the writer's snapshot may be older than the saved types */
 			PushActiveSnapshot(GetLatestSnapshot());
 			(void) crd_find_connection_type(fill->filter, crd_row_key_text(fill, tuple, desc),
 											entry->id_text, &kept);
@@ -579,7 +579,7 @@ fill_null_label(CrdRowFill *fill, HeapTuple tuple, TupleDesc desc)
 									 &value, &isnull);
 }
 
-/* Whether the row's type is not the one that the dictionary gives its entry. */
+/* Whether the row's type differs from the type of its entry. */
 bool
 crd_row_has_own_type(CrdRowFill *fill, HeapTuple tuple, TupleDesc desc)
 {

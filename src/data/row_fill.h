@@ -14,10 +14,11 @@
 
 #include "data/saved_state.h"
 
-/* What makes a row that is there right, as a trigger does one that is written */
+/* How a row is fixed */
 typedef enum CrdRowFix
 {
-	CRD_FIX_ENTRY_ID,			/* available_connection_id, as the bridge */
+	CRD_FIX_ENTRY_ID,			/* available_connection_id, as the sync
+								 * trigger */
 	CRD_FIX_LEGACY_COLUMNS,		/* provider, type and so on, as the bridge
 								 * back */
 	CRD_FIX_NULL_LABELS,		/* labels that were NULL before a rollback */
@@ -35,7 +36,7 @@ typedef struct CrdRowColumn
 	bool		cast;			/* to_text gives a text, not a C string */
 } CrdRowColumn;
 
-/* One entry of the catalog, as the arguments tell it */
+/* An entry, from the arguments of a trigger */
 typedef struct CrdRowEntry
 {
 	Datum		id;
@@ -62,22 +63,22 @@ typedef struct CrdRowFill
 	int			nkeys;			/* columns of the primary key */
 	CrdRowColumn *keys;
 	TupleDesc	key_desc;
-	bool		enter_settings; /* for texts that the keepsake has */
+	bool		enter_settings; /* for texts that identify saved state */
 
 	bool		usable;			/* the table has all that it takes */
-	bool		has_connection_types;	/* there are some to the dictionary */
+	bool		has_connection_types;	/* some are saved */
 	bool		empty_labels;	/* instead of NULL */
 	struct bloom_filter *filter;
-	List	   *null_labels;	/* of char *, keys to be kept */
+	List	   *null_labels;	/* of char *, keys to save */
 
 	int			nentries;
 	CrdRowEntry *entries;
 } CrdRowFill;
 
 /*
- * Prepare to fill the rows of a relation that has the bridge.  It lasts as long
- * as the memory context, also beyond the transaction; NULL where the relation
- * has not what it takes.
+ * Prepare to fix the rows of a relation, with the arguments of its trigger.  The
+ * result lives in the memory context, also beyond the transaction; NULL if the
+ * relation lacks the trigger or a column.
  */
 extern CrdRowFill *crd_row_fill_open(Relation rel, CrdRowFix fix,
 									 MemoryContext context);

@@ -1,14 +1,14 @@
 /*-------------------------------------------------------------------------
  *
- * keepsake.c
- *	  What the way back needs: the shape of dropped columns as DDL, the type
- *	  of each connection as a dictionary with exceptions, the labels that were
- *	  NULL, the catalog's rows.
+ * saved_state.c
+ *	  The state that a rollback needs: columns and DDL, the type of each
+ *	  connection, the labels that were NULL, the entries.
  *
- * The keepsake's tables belong to the extension's owner, and nobody else can
- * read or write them.  A rewrite of connections looks up a row's exception
- * through connections_redesign.saved_type(), which reads the keepsake directly
- * and answers only those who may act as the owner of connections.
+ * Types are saved as one entry type for each entry, and one connection type by key
+ * for each connection that differs.  The tables belong to the extension's owner,
+ * and no other role can read or write them.  A rewrite of connections looks up
+ * the connection type of a row with connections_redesign.saved_type(), which
+ * answers only roles that have the privileges of the owner of connections.
  *
  *-------------------------------------------------------------------------
  */
@@ -241,7 +241,7 @@ crd_entry_types(const CrdSchema *schema, const CrdMappingSummary *summary)
 	return result;
 }
 
-/* By catalog row, then type, NULL last. */
+/* By entry, then type, NULL last. */
 static int
 compare_types(const void *a, const void *b)
 {
@@ -321,8 +321,8 @@ crd_type_literals(const CrdSchema *schema, const List *types)
 
 
 /*
- * Rows that the plan's queries keep, or triggers, in transactions that may be
- * REPEATABLE READ and older than what the walk has kept.
+ * Saving rows that queries or triggers return.  Their transactions may be REPEATABLE
+ * READ, with snapshots older than the rows that a backfill has saved.
  */
 
 void
@@ -383,8 +383,8 @@ static const char *const saved_tables[] = {
 
 /*
  * connections_redesign.saved_type(key, available_connection_id, otherwise) is
- * the type that a connection had when step 4 was applied, if it is an exception
- * to the dictionary and still points where it did; else "otherwise".
+ * the type that a connection had when step 4 was applied, if that was saved by key
+ * and the connection still points to the same entry; else "otherwise".
  */
 Datum
 crd_saved_type(PG_FUNCTION_ARGS)
@@ -530,10 +530,7 @@ probe(Relation rel, const char *key, SysScanDesc *scan)
 	return systable_getnext(*scan);
 }
 
-/*
- * The keepsake says what connections held: only who may act as its owner may
- * ask.
- */
+/* Saved state contains data of connections, so only its owner may read it. */
 static void
 check_may_read(FunctionCallInfo fcinfo)
 {
@@ -552,5 +549,5 @@ check_may_read(FunctionCallInfo fcinfo)
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied for function %s",
 						get_func_name(fcinfo->flinfo->fn_oid)),
-				 errdetail("Only the owner of the tables may ask what was kept of them.")));
+				 errdetail("Only the owner of table connections.connections can read its saved state.")));
 }

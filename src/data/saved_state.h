@@ -1,9 +1,8 @@
 /*-------------------------------------------------------------------------
  *
- * keepsake.h
- *	  What the way back needs: kept by each step in the extension's tables, and
- *	  used up when the step is undone (or, for a step that was undone, done
- *	  again).
+ * saved_state.h
+ *	  The state that a rollback needs: each step saves it in the extension's
+ *	  tables, and it is deleted when the step has been reversed.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,7 +23,7 @@ typedef struct CrdSavedColumn
 	const char *not_null_conname;	/* of the constraint, from 18 on */
 } CrdSavedColumn;
 
-/* A row of the catalog as it was when step 1 was undone */
+/* An entry as it was when step 1 was undone */
 typedef struct CrdSavedEntry
 {
 	const char *id;
@@ -33,7 +32,7 @@ typedef struct CrdSavedEntry
 	const char *auth_type;
 } CrdSavedEntry;
 
-/* The type that most connections of a catalog entry had */
+/* The type that most connections of an entry had */
 typedef struct CrdEntryType
 {
 	const char *id;
@@ -44,7 +43,7 @@ typedef struct CrdEntryType
 
 typedef struct CrdSavedState
 {
-	/* by step, as it was kept when the step was last taken the other way */
+	/* by step, as saved when the step was last taken in the other direction */
 	List	   *columns[CRD_LAST_STEP + 1]; /* of CrdSavedColumn */
 	List	   *partition_not_nulls[CRD_LAST_STEP + 1]; /* of CrdSavedDdl */
 	List	   *ddl[CRD_LAST_STEP + 1]; /* of CrdSavedDdl, by seq */
@@ -59,17 +58,17 @@ typedef struct CrdSavedState
 	bool		index_predates; /* the one on available_connection_id, step 3 */
 	bool		has_connection_types;
 	bool		has_null_labels;
-	const char *pk_text_expr;	/* by which those two are kept, or NULL */
+	const char *pk_text_expr;	/* by which those two are identified */
 } CrdSavedState;
 
 /*
- * Read what is kept for a way up or down; empty lists where nothing is.  What a
- * step kept the same way as it is to go now is stale: others have taken it back
- * in between.
+ * Read the state that was saved for steps up or down, in the current memory
+ * context; lists are empty where nothing was saved.  State that a step saved in the
+ * same direction is stale, because another tool has reversed that step.
  */
 extern CrdSavedState *crd_saved_state_read(bool up);
 
-/* Whether exceptions or NULL labels are kept by another primary key. */
+/* Whether connection types or NULL labels were saved by another primary key. */
 extern bool crd_saved_by_other_key(const CrdSchema *schema,
 								   const CrdSavedState *saved);
 
@@ -80,41 +79,41 @@ extern bool crd_saved_by_other_key(const CrdSchema *schema,
 extern bool crd_saved_not_null(const CrdSavedState *saved, int step,
 							   const char *name);
 
-/* A kept column of a step by its name, or NULL. */
+/* A saved column of a step by its name, or NULL. */
 extern const CrdSavedColumn *crd_saved_column(const CrdSavedState *saved,
 											  int step, const char *name);
 
-/* The kept entry of a catalog entry that still goes by its slug, or NULL. */
+/* The saved row of an entry that has the same id and slug, or NULL. */
 extern const CrdSavedEntry *crd_saved_entry(const CrdSavedState *saved,
 											const CrdEntryRow *entry);
 
 /*
- * The dictionary for step 4, a CrdEntryType for each entry that connections
- * point to: read from the table, or from a summary with types of a table that
- * has no available_connection_id yet.
+ * The entry types for step 4, for each entry that connections point to: read from
+ * the table, or from a summary with types of a table that has no
+ * available_connection_id yet.
  */
 extern List *crd_entry_types(const CrdSchema *schema, const CrdMappingSummary *summary);
 
-/* The type of a catalog entry's connections, NULL where nothing is known of it. */
+/* The entry type of an entry, or NULL. */
 extern const CrdEntryType *crd_find_entry_type(const List *types, const char *id);
 
-/* By catalog row, that type as a literal. */
+/* The entry types as SQL literals, by index of schema->entries. */
 extern const char **crd_type_literals(const CrdSchema *schema, const List *types);
 
 /*
- * Callbacks of crd_query_batched(): keep what the queries of the plan return.  A row
- * whose exception is kept already replaces it.
+ * Callbacks of crd_query_batched(): save the rows of a query of the plan.  A row
+ * replaces the one that is saved by the same key.
  */
 extern void crd_save_connection_types(const CrdResult *rows, void *arg);
 extern void crd_save_null_labels(const CrdResult *rows, void *arg);
 
-/* Forget the exception that is kept by this key, if any. */
+/* Delete the connection type of this key, if it is saved. */
 extern void crd_delete_connection_type(const char *key);
 
 /*
- * What is kept by a connection's key, for C that goes through many rows.  The
- * filter, in a memory context of the caller's, spares most of them the look into
- * the index: few connections are exceptions.
+ * State that is saved by a connection's key, for C code that reads many rows.  The
+ * filter, in the caller's memory context, avoids most index lookups, as few
+ * connections have saved state.
  */
 typedef enum CrdSavedKind
 {
@@ -126,8 +125,8 @@ extern struct bloom_filter *crd_saved_filter(CrdSavedKind rows,
 											 MemoryContext context);
 
 /*
- * The type of an exception that still points to that entry (NULL for null), or
- * that a label was NULL; false if nothing is kept.  filter may be NULL.
+ * The saved type (NULL for null) of a connection that still points to that entry,
+ * or whether its label was NULL; false if nothing is saved.  filter may be NULL.
  */
 extern bool crd_find_connection_type(struct bloom_filter *filter, const char *key,
 									 const char *id, const char **type);

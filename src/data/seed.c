@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * seed.c
- *	  The catalog's display data: connections_seed_catalog() and
+ *	  The display data of the entries: connections_seed_catalog() and
  *	  connections_available().
  *
  * Both run as their caller, under the policies of the table: who may seed is

@@ -1,35 +1,32 @@
 /*-------------------------------------------------------------------------
  *
- * bridge.c
+ * sync_trigger.c
  *	  The triggers that keep both shapes of a row right while two versions of
- *	  the application are in use, and the same for the rows that are there.
+ *	  the application are in use.
  *
- * All that a trigger needs stands in its arguments, so it reads no table of
- * the user's and runs with the writer's privileges whoever that is.  They are
- * ENABLE ALWAYS, as replication and restores write, too.  They never raise an
- * error of their own: where they do not understand their table, they leave the
- * row alone.
+ * A trigger finds all that it needs in its arguments, so it reads no table of the
+ * user and works with the privileges of any writer.  The triggers are ENABLE
+ * ALWAYS, because replication and restores write rows as well.  They raise no
+ * errors of their own: on a table that they do not understand, they leave the row
+ * as it is.
  *
- * The bridge, BEFORE INSERT OR UPDATE, without a column list, is there from
- * step 2 to step 4.  It sets available_connection_id when it is NULL, or on
- * UPDATE when what the row maps to has changed and the id has not.  A value
- * that the writer gives stands.  What maps to nothing gives NULL, which version
- * 2 allows and NOT NULL refuses from version 3 on.  Its arguments are three for
- * each entry: provider, capability or empty, id.
+ * The sync trigger, BEFORE INSERT OR UPDATE, without a column list, exists from
+ * step 2 to step 4.  It sets available_connection_id if it is NULL, or on UPDATE
+ * if the mapping of the row has changed and the id has not.  A value that the
+ * writer gives is kept.  A row that maps to no entry gets NULL, which version 2
+ * allows and NOT NULL refuses from version 3 on.  Its arguments are three for each
+ * entry: provider, capability or empty, id.
  *
- * The bridge back is its inverse, for the time in which step 4 is undone
- * online.  Its arguments are whether there are exceptions to the dictionary of
- * types, and whether a NULL label becomes an empty name, each a word or empty;
- * then four for each entry: id, provider, capability or empty, and the type with
- * '=' before it, or empty for NULL.
+ * The reverse sync trigger is its inverse, while step 4 is undone online.  Its
+ * first two arguments are whether connection types are saved, and whether a NULL
+ * label becomes the empty string, each a word or empty; then four for each entry:
+ * id, provider, capability or empty, and the entry type preceded by '=', or
+ * empty for NULL.
  *
- * The type keeper, AFTER INSERT OR UPDATE OR DELETE, keeps the exceptions to
- * that dictionary while step 4 is applied online; its arguments are the
- * dictionary, id and type with '=' before it or empty.  It is an AFTER trigger,
- * as what BEFORE triggers see may not come to be (ON CONFLICT DO NOTHING).
- *
- * A filler does to rows that are there what the bridge on their table does to
- * those that are written, from the same arguments.
+ * The type save trigger, AFTER INSERT OR UPDATE OR DELETE, saves connection types
+ * while step 4 is applied online.  Its arguments are two for each entry: id, and
+ * the entry type preceded by '=', or empty.  It is an AFTER trigger, because a row
+ * that a BEFORE trigger sees may not be inserted (ON CONFLICT DO NOTHING).
  *
  *-------------------------------------------------------------------------
  */
@@ -88,7 +85,7 @@ has_args(const CrdSchema *schema, const char *name, const List *args)
 	char	   *hex;
 	ListCell   *lc;
 
-	/* the catalog has each with a null byte behind it */
+	/* pg_trigger has a null byte behind each argument */
 	initStringInfo(&buf);
 	foreach(lc, args)
 		appendBinaryStringInfo(&buf, lfirst(lc), strlen(lfirst(lc)) + 1);
@@ -281,7 +278,7 @@ row_fill_of_trigger(FunctionCallInfo fcinfo, CrdRowFix fix, int timing)
 												   trigdata->tg_trigger, fix,
 												   fcinfo->flinfo->fn_mcxt);
 
-		/* the writer's settings are not ours, as they are in a walk */
+		/* unlike in a backfill, the settings are the writer's */
 		fill->enter_settings = fill->id.by_settings;
 		for (int i = 0; i < fill->nkeys; i++)
 			fill->enter_settings |= fill->keys[i].by_settings;

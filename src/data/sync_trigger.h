@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * bridge.h
+ * sync_trigger.h
  *	  The triggers that keep both shapes of a row right while two versions of
  *	  the application are in use, and the same for the rows that are there.
  *
@@ -24,8 +24,8 @@ extern char *crd_type_save_trigger_ddl(const CrdSchema *schema,
 									   const List *dictionary);
 
 /*
- * Whether the bridge is there, and would be created with the same arguments: the
- * catalog may have got other entries since.
+ * Whether the trigger exists with the arguments that it would be created with now:
+ * entries may have changed since it was created.
  */
 extern bool crd_sync_trigger_is_current(const CrdSchema *schema);
 extern bool crd_reverse_sync_trigger_is_current(const CrdSchema *schema,

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * backfill.h
- *	  Walking over the rows of connections in short transactions.
+ *	  Scans the rows of connections and fixes them in short transactions.
  *
  *-------------------------------------------------------------------------
  */
