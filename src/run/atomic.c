@@ -1,16 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * atomic.c
- *	  The atomic driver: connections_migrate(), connections_rollback() and
+ *	  The atomic mode: connections_migrate(), connections_rollback() and
  *	  connections_rehearse(), in the caller's transaction.
  *
- * The order is: the migration lock; both tables locked; the schema read again;
- * the checks; the plan; its actions; the record.  Whatever fails, the
- * transaction leaves everything as it was; so does a rehearsal that succeeds.
+ * The order is: take the migration lock; lock both tables; read the schema again;
+ * check it and the rows; make the plan; execute its actions; record the steps.  If
+ * anything fails, the transaction rolls back; so does a rehearsal that succeeds.
  *
- * The locks are taken as lock.h says; the plan's own statements, which may need
- * another table that a foreign key names, run under the same timeout: nothing
- * waits without a limit.
+ * The tables are locked as lock.h describes.  Statements of the plan may lock other
+ * tables, to which a foreign key refers, and run with the same lock_timeout, so
+ * nothing waits without a limit.
  *
  *-------------------------------------------------------------------------
  */
@@ -35,7 +35,7 @@
 
 static const char nothing_changed[] = "Nothing was changed.";
 
-/* How many statements of a plan this call has come to, for the gates */
+/* Number of statements that this call has executed, for waitpoints */
 static int	nstatements;
 
 static const CrdLocks both_tables = {{AccessExclusiveLock, AccessExclusiveLock}};
@@ -222,7 +222,7 @@ rehearse(void *arg)
 
 /*
  * The WAL is what this session has written (and its parallel workers, when they
- * have ended): the distance in the log would count what others write meanwhile.
+ * have ended).  The distance in the log would include WAL of other sessions.
  */
 static void
 start_step(Rehearsal *rehearsal)
@@ -248,8 +248,8 @@ end_step(Rehearsal *rehearsal, int number, int64 rows)
 }
 
 /*
- * Lock both tables, and read the schema again, which others may have changed
- * meanwhile.
+ * Lock both tables, and read the schema again, which other sessions may have
+ * changed before the lock was granted.
  */
 static CrdSchema *
 lock_tables(int target)
@@ -265,8 +265,8 @@ lock_tables(int target)
 					(errcode(ERRCODE_OBJECT_IN_USE),
 					 errmsg("table %s was replaced by another session",
 							schema->relation[table].name),
-					 errdetail("That happened while this one waited for its locks."),
-					 errhint("Call again.")));
+					 errdetail("The table was replaced while this session waited for its locks."),
+					 errhint("Retry the operation.")));
 	return schema;
 }
 
@@ -289,7 +289,7 @@ resolve_partial_step(const CrdRun *run, CrdSchema *schema, int target)
 	return applied ? step : 0;
 }
 
-/* Raise what is wrong with the rows of tables that have been settled. */
+/* Check the rows, after a partial step has been completed or undone. */
 static CrdContext *
 recheck(const CrdSchema *before, int target)
 {
@@ -320,7 +320,7 @@ apply_steps(const CrdRun *run, CrdContext *context)
 	if (schema->version != target)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the tables would not be at version %d afterwards", target),
+				 errmsg("migration to version %d did not produce the expected schema", target),
 				 errdetail_internal("Found %s.", schema->mismatch ? schema->mismatch :
 									psprintf("version %d", schema->version)),
 				 errhint("Nothing was changed.  Drop what does not belong to that version, then call again.")));
@@ -337,7 +337,7 @@ apply_steps(const CrdRun *run, CrdContext *context)
 	return plan;
 }
 
-/* Run actions with a gate before each, numbered as connections_plan() does it. */
+/* Execute actions, with a waitpoint before each, numbered as by connections_plan(). */
 static void
 execute_with_waitpoints(const CrdSchema *schema, const List *actions)
 {

@@ -1,25 +1,24 @@
 /*-------------------------------------------------------------------------
  *
  * backfill.c
- *	  Walking over the rows of connections in short transactions.
+ *	  Scans the rows of connections and fixes them in short transactions.
  *
- * Pages are full, so an UPDATE of every row would move every row to another
- * page and touch every index.  Instead, a few rows of each page are changed,
- * then the transaction commits, and when the walk comes to the page again, the
- * versions that they left are pruned and make room for the next rows, as HOT
- * updates, which stay on their page and need no index entry.  Only as many rows
- * are moved elsewhere as the others need to grow, and one, so that there is room
- * to work in.  What is left of that room when a page is done goes to the free
- * space map, and rows that are moved later find their place there.
+ * Pages are full, so an UPDATE of every row would move every row to another page
+ * and insert into every index.  Instead, a batch updates a few rows of each page
+ * and commits.  When the next pass comes to the page, it prunes the old row
+ * versions, which makes room for the next rows, as HOT updates, which stay on the
+ * page and need no index entry.  Only as many rows are moved to other pages as the
+ * others need to grow, plus one for room to work in.  When a page is finished, its
+ * free space is recorded in the free space map, for rows that are moved later.
  *
- * Rows are changed as the apply worker of logical replication does it, one by
- * one with table_tuple_update(), not by SQL: that knows before the update
- * whether it will fit, needs no row lock in advance, and does not wait for a row
- * that the application has locked; such rows are met again in the next walk.  No
- * trigger fires.  Constraints are checked and indexes maintained as ever.
+ * Rows are updated as the apply worker of logical replication does it, one by one
+ * with table_tuple_update(), not by SQL.  So the code knows beforehand whether the
+ * new version fits, needs no row lock in advance, and skips a row that the
+ * application has locked, which the next backfill fixes.  No trigger fires.
+ * Constraints are checked and indexes maintained.
  *
- * Whatever an old snapshot can still see is not pruned.  Then rows have to be
- * moved after all, which is as large as an UPDATE but goes on.
+ * Row versions that an old snapshot can see are not pruned.  Then rows are moved
+ * after all, which takes as much space as an UPDATE of all rows.
  *
  *-------------------------------------------------------------------------
  */
@@ -103,7 +102,7 @@ crd_backfill_open(const CrdSchema *schema, CrdRowFix fix, Oid leaf, Oid filenode
 	backfill->context = CurrentMemoryContext;
 	backfill->end = InvalidBlockNumber;
 
-	/* one relation, or its leaf partitions */
+	/* the table, or its partitions that have rows */
 	rows = crd_query(CRD_CALLER,
 					 "SELECT c.oid, pg_relation_size(c.oid) / current_setting('block_size')::int8, pg_relation_filenode(c.oid)"
 					 " FROM pg_class c WHERE c.relkind = 'r'"
@@ -151,7 +150,7 @@ crd_backfill_batch(const CrdSchema *schema, CrdBackfill *backfill)
 	}
 }
 
-/* Come to a relation, or back to it in another transaction. */
+/* Begin a partition, or continue it in another transaction. */
 static void
 begin_partition(CrdBackfill *backfill, Relation rel)
 {
@@ -203,7 +202,7 @@ end_partition(CrdBackfill *backfill)
 		backfill->finished = true;
 }
 
-/* The window is done: what room is left in it is for others. */
+/* The window is finished; make its remaining free space available to other backends. */
 static void
 end_window(CrdBackfill *backfill, Relation rel)
 {
@@ -229,7 +228,7 @@ fill_batch(void *arg)
 	batch->rel = try_relation_open(list_nth_oid(backfill->partitions, backfill->partition), RowExclusiveLock);
 	if (batch->rel == NULL)
 	{
-		/* dropped meanwhile, with its rows */
+		/* dropped, with its rows */
 		end_partition(backfill);
 		return;
 	}
@@ -237,9 +236,9 @@ fill_batch(void *arg)
 	if (backfill->row_fill == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the bridge is not on table \"%s\" any more",
+				 errmsg("table \"%s\" does not have the sync trigger anymore",
 						RelationGetRelationName(batch->rel)),
-				 errhint("Call again.")));
+				 errhint("Retry the operation, which creates the trigger again.")));
 	CheckCmdReplicaIdentity(batch->rel, CMD_UPDATE);
 	open_update(batch);
 
@@ -411,7 +410,7 @@ close_update(Batch *batch)
 
 /*
  * Replace a row by its new version; false where another session has locked or
- * changed it, which is left to the next walk or has been seen to by the bridge.
+ * changed it: the next backfill or the sync trigger fixes that row.
  */
 static bool
 update_row(Batch *batch, ItemPointer tid, HeapTuple new_tuple, bool *hot)

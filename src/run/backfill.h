@@ -13,9 +13,9 @@
 #include "data/row_fill.h"
 
 /*
- * Where a walk is.  It goes through the leaf partitions by oid, in windows of
- * heap blocks, up to where each relation ended when the walk came to it: rows
- * beyond are the bridge's.
+ * A backfill goes through the partitions by oid, in windows of heap blocks, up to
+ * the block where each partition ended when the backfill came to it.  The sync
+ * trigger fills later rows.
  */
 typedef struct CrdBackfill
 {
@@ -26,7 +26,7 @@ typedef struct CrdBackfill
 	CrdResultCallback on_rows;
 
 	List	   *partitions;		/* of Oid */
-	int			partition;		/* index of the one it is at */
+	int			partition;		/* index of the current one */
 	Oid			filenode;		/* of that one, when it was begun */
 	BlockNumber end;			/* of that one */
 	BlockNumber window;			/* first block of the window; all before is
@@ -37,26 +37,26 @@ typedef struct CrdBackfill
 	int			npending;
 	bool		finished;
 
-	int64		blocks_before;	/* in leaves that are done */
+	int64		blocks_before;	/* in partitions that are finished */
 	int64		blocks_total;
 	int64		rows;			/* changed or found since the checkpoint ... */
 	int64		hot_rows;		/* ... and that stayed on their page */
 	int64		window_rows;	/* the same, in this window */
 	int64		pass_rows;		/* in this pass over the window */
 
-	bool		saw_locked_row; /* a row was locked, since the walk was opened */
+	bool		saw_locked_row; /* a row was locked */
 	bool		no_progress;	/* this pass could do nothing, for old
 								 * snapshots */
 	bool		allow_non_hot;	/* do not wait for them, in this window */
 
-	MemoryContext context;		/* lasts as long as the walk */
+	MemoryContext context;		/* lasts as long as the backfill */
 	MemoryContext partition_context;
 	CrdRowFill *row_fill;
 } CrdBackfill;
 
 /*
- * Begin a walk, at a block of a leaf where an earlier one has come, or from the
- * start with InvalidOid.  Allocated in the current memory context.
+ * Begin a backfill, in the current memory context, at a block of a partition where
+ * an earlier one has stopped, or from the start with InvalidOid.
  */
 extern CrdBackfill *crd_backfill_open(const CrdSchema *schema, CrdRowFix fix,
 									  Oid leaf, Oid filenode, BlockNumber block);

@@ -1,8 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * execute.c
- *	  What both drivers do: decide whether there is anything to do, and run the
- *	  actions of a plan.
+ *	  What both modes share.  See execute.h.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,7 +27,10 @@ crd_target_reached(const CrdSchema *schema, int target, bool up)
 	if (up ? schema->version < target : schema->version > target)
 		return false;
 
-	/* a half-done step is settled, unless it leads beyond the target */
+	/*
+	 * a partial step is completed or undone, unless it leads beyond the
+	 * target
+	 */
 	if (schema->partial_step && schema->version == target &&
 		!(up && schema->partial_up && schema->partial_step > target))
 		return false;
@@ -59,7 +61,7 @@ crd_check_transaction(const char *function)
 		ereport(ERROR,
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
 				 errmsg("%s cannot run at this isolation level", function),
-				 errdetail("Its checks must see what others have committed meanwhile."),
+				 errdetail("Its checks must see rows that other sessions commit while it runs."),
 				 errhint("Use a READ COMMITTED transaction.")));
 }
 

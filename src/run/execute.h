@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * execute.h
- *	  What both drivers do: decide whether there is anything to do, and run the
- *	  actions of a plan.
+ *	  What both modes share: whether the target is reached, and the execution of
+ *	  actions.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,7 +19,7 @@ extern int	crd_previous_version(const CrdSchema *schema);
 
 /*
  * Raise 25001 or 25006 in a transaction in which nothing can be migrated: its
- * snapshot is older than what others have committed, or it is read-only.
+ * snapshot does not see rows that other sessions commit, or it is read-only.
  */
 extern void crd_check_transaction(const char *function);
 

@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
- * ledger.c
- *	  History and status, and the lock that lets one migration run at a time.
+ * history.c
+ *	  The migration lock, the history, and connections_status().
  *
- * The ledger never overrides the schema: what connections_status() calls
- * applied is what the schema says; the ledger adds who and when, where the
- * latest that it knows of the step fits.
+ * The history never overrides the schema: connections_status() calls a step
+ * applied if the schema says so, and adds who applied it and when, if the last
+ * entry for the step in the history is an application of it.
  *
  *-------------------------------------------------------------------------
  */
@@ -113,7 +113,7 @@ crd_history_record(const CrdRun *run, int step, bool up, int64 rows)
 
 /*
  * connections_status() returns a row for each step: the state as the schema
- * says, and of applied ones what the ledger knows.
+ * says, and for applied steps the last entry of the history.
  */
 Datum
 connections_status(PG_FUNCTION_ARGS)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * history.h
- *	  History and status, and the lock that lets one migration run at a time.
+ *	  The migration lock, and the history.
  *
  *-------------------------------------------------------------------------
  */

@@ -98,7 +98,7 @@ crd_is_lock_failure(const ErrorData *error)
 		error->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED;
 }
 
-/* List of RelationLock, in the one order: connections, its partitions, the catalog. */
+/* List of RelationLock, in order: connections, its partitions, available_connections. */
 static List *
 relations_to_lock(const CrdSchema *schema, const CrdLocks *locks)
 {
@@ -146,8 +146,8 @@ lock_without_queueing(const List *wanted)
 }
 
 /*
- * Queue for the locks.  A subtransaction gives back those that it has got when
- * the next one does not come in time, or when it is the victim of a deadlock.
+ * Queue for the locks.  The subtransaction releases those that were granted when
+ * another one times out, or when this session is the victim of a deadlock.
  */
 static bool
 lock_with_timeout(List *wanted)
@@ -216,7 +216,7 @@ crd_lock_holders(const CrdSchema *schema, const CrdLocks *locks)
 					 " JOIN pg_locks l ON l.locktype = 'relation' AND l.granted AND l.relation = w.relation AND l.mode = w.mode"
 					 " LEFT JOIN pg_stat_activity a ON a.pid = l.pid"
 					 " WHERE l.pid IS DISTINCT FROM pg_backend_pid()", 2, relids.data, modes.data);
-	return rows->row[0][0] ? rows->row[0][0] : "Those who held the locks are gone now.";
+	return rows->row[0][0] ? rows->row[0][0] : "The conflicting locks have been released in the meantime.";
 }
 
 const char *

@@ -15,7 +15,7 @@
 
 /*
  * What a transaction needs, NoLock for nothing.  connections is locked with its
- * partitions, and before the catalog, as readers that join them and foreign key
+ * partitions, and before available_connections, as readers that join them and foreign key
  * checks do.
  */
 typedef struct CrdLocks

@@ -1,23 +1,22 @@
 /*-------------------------------------------------------------------------
  *
  * online.c
- *	  The online driver: CALL connections_migrate_online() and
- *	  connections_rollback_online(), beside the application.
+ *	  The online mode: CALL connections_migrate_online() and
+ *	  connections_rollback_online(), without blocking the application.
  *
- * It plans from what is there, runs the first phase of the plan, and plans
- * again, until nothing is left.  Every phase and every batch of a walk commits
- * together with the record of it, so a run can end anywhere: the next call
- * goes on from there, or takes it back.
+ * The driver makes a plan from the present state, runs its first phase, and makes a
+ * new plan, until the plan is empty.  Every phase and every batch of a backfill
+ * commits together with its record in online_run, so a run can end at any point:
+ * the next call continues from there, or undoes it.
  *
- * Transactions.  Each works in a subtransaction, so that an error leaves one in
- * which it can be recorded.  Between transactions the driver holds the migration
- * lock, for the session, and no snapshot: only there it pauses for long, waits
- * for a standby, or for the worker.
+ * Transactions.  Each does its work in a subtransaction, so that an error leaves a
+ * transaction in which it can be recorded.  Between transactions, the driver holds
+ * the migration lock for the session, and no snapshot.  Only there does it pause,
+ * or wait for a standby or for the background worker.
  *
- * Locks.  What a phase needs is asked for as lock.h says, before anything else.
- * When a phase has the table for itself, it plans once more: what the
- * application's owner has changed meanwhile must not go lost.  No phase reads
- * rows under such a lock.
+ * Locks.  A phase asks for its locks first, as lock.h describes.  A phase that gets
+ * ACCESS EXCLUSIVE makes the plan once more, because the owner may have changed the
+ * tables before the lock was granted.  No phase reads rows under such a lock.
  *
  *-------------------------------------------------------------------------
  */
@@ -44,10 +43,10 @@
 #include "base/sql_exec.h"
 #include "run/worker.h"
 
-/* How often a phase may turn out to be another under its lock */
+/* How many times in a row the same statement may begin the plan */
 #define MAX_REPEATS 10
 
-/* How often a walk waits for old snapshots, 1 ms and doubled, before it goes on */
+/* How often a backfill waits for old snapshots: 1 ms, then twice as long */
 #define MAX_STALLS 9
 
 /* How often the driver looks what has changed while it waits, in milliseconds */
@@ -75,7 +74,7 @@ typedef struct OnlineRun
 	CrdPhase   *phase;
 	const CrdAction *action;
 	CrdBackfill *backfill;
-	int64		nunverified;	/* rows that a proof has found not right */
+	int64		nunverified;	/* rows that a query has found wrong */
 	bool		phase_changed;	/* another phase is to be run now */
 	bool		worker_done;
 	CrdWorker  *worker;
@@ -200,8 +199,8 @@ run_online(FunctionCallInfo fcinfo, const char *function, int target,
 		ereport(ERROR,
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
 				 errmsg("%s cannot run inside a transaction block", function),
-				 errdetail("It commits as it goes."),
-				 errhint("Call it outside, or use %s, which is part of your transaction.",
+				 errdetail("The procedure commits transactions."),
+				 errhint("Call it outside of a transaction block, or use %s, which runs in the current transaction.",
 						 up ? "connections_migrate()" : "connections_rollback()")));
 	crd_check_transaction(function);
 
@@ -279,7 +278,7 @@ run_phases(OnlineRun *run)
 			break;
 		run_phase(run);
 
-		/* a walk looks itself whether the run is to pause */
+		/* a backfill checks by itself whether the run must pause */
 		run->paused = true;
 		between_transactions(run);
 	}
@@ -300,7 +299,7 @@ run_phase(OnlineRun *run)
 	retry_in_transaction(run, txn_enter, NULL);
 	if (!run->phase_recorded)
 	{
-		/* a crash may come at once, and history is to know of the run */
+		/* a crash must not lose the record that the run has begun */
 		XLogFlush(XactLastCommitEnd);
 		run->phase_recorded = true;
 	}
@@ -326,16 +325,15 @@ run_phase(OnlineRun *run)
 }
 
 /*
- * Walk over the table until the proof finds no row that is not right.  Rows that
- * another session has locked are met again in the next walk.  False if that
- * would lead nowhere, as there is something else to be done first.
+ * Repeat the backfill until a query finds no wrong row.  The next backfill fixes
+ * rows that another session has locked.  False if another phase must run first.
  */
 static bool
 run_backfill(OnlineRun *run, const CrdAction *proof)
 {
 	const CrdAction *action = run->action;
 
-	for (int walks = 1;; walks++)
+	for (int attempt = 1;; attempt++)
 	{
 		int			failures = 0;
 
@@ -375,17 +373,17 @@ run_backfill(OnlineRun *run, const CrdAction *proof)
 		retry_in_transaction(run, txn_check_phase_changed, NULL);
 		if (run->phase_changed)
 			return false;
-		if (walks >= crd_lock_attempts && !refused)
+		if (attempt >= crd_lock_attempts && !refused)
 			raise_unverified(run);
-		if (walks >= crd_lock_attempts)
-			raise_lock_timeout(run, psprintf(INT64_FORMAT " connections were locked whenever a walk came to them.",
+		if (attempt >= crd_lock_attempts)
+			raise_lock_timeout(run, psprintf(INT64_FORMAT " connections were locked in every attempt to fix them.",
 											 run->nunverified), &to_lock_rows);
-		sleep_in_transaction(run, crd_backoff(walks));
+		sleep_in_transaction(run, crd_backoff(attempt));
 		retry_in_transaction(run, txn_enter, NULL);
 	}
 }
 
-/* A proof without a walk before it: what is not right is an error. */
+/* Verify rows without a backfill: a wrong row is an error. */
 static void
 run_verification(OnlineRun *run)
 {
@@ -686,7 +684,7 @@ txn_batch(OnlineRun *run, void *arg)
 static void
 txn_verify(OnlineRun *run, void *arg)
 {
-	/* before the rows: what comes in between is then not taken for proven */
+	/* read before the rows, so that a change in between is noticed */
 	const char *triggers = crd_sync_trigger_oids(run->schema, run->phase->step, run->phase->up);
 	CrdResult  *rows = crd_query(crd_owner(run->schema, CRD_CONNECTIONS),
 								 run->action->statement, 0);
@@ -707,7 +705,7 @@ txn_report_bad_rows(OnlineRun *run, void *arg)
 	crd_checks_enforce(online_context(run, run->schema), CRD_CHECK_DATA);
 }
 
-/* What the rows wait for may be another phase: a bridge that knows their kind. */
+/* Wrong rows may need another phase first: a sync trigger with a new entry. */
 static void
 txn_check_phase_changed(OnlineRun *run, void *arg)
 {

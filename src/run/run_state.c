@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * run_state.c
- *	  Where the online run is: its phase, its progress, whether it is paused.
+ *	  The state of the online run.  See run_state.h.
  *
  *-------------------------------------------------------------------------
  */
@@ -39,9 +39,8 @@ crd_run_begin(const char *mode)
 }
 
 /*
- * Record in the history that an online run ended where it is, and leave its step
- * to whoever comes next: the run with that id by an error, or (NULL) one that
- * ended without a word, as it has left its pid behind.
+ * Record in the history that an online run has ended within a step: the run with
+ * that id, by an error, or (NULL) an earlier run that has left its pid behind.
  */
 static void
 record_end(const char *run_id, const char *state, const ErrorData *error)
@@ -53,7 +52,7 @@ record_end(const char *run_id, const char *state, const ErrorData *error)
 			 " (run_id, step, migration, direction, mode, state, row_count, started_at, finished_at, applied_by, sqlstate, message)"
 			 " SELECT run_id, step, migration, direction, 'online', $2, rows_done, started_at,"
 			 "  CASE WHEN $1 IS NULL THEN updated_at ELSE clock_timestamp() END, applied_by,"
-			 "  $3, coalesce($4, 'ended without a word in phase ' || phase)"
+			 "  $3, coalesce($4, 'ended unexpectedly in phase ' || phase)"
 			 " FROM connections_redesign.online_run WHERE CASE WHEN $1 IS NULL THEN pid <> 0 ELSE run_id = $1::int8 END", 4,
 			 run_id, state, error ? unpack_sql_state(error->sqlerrcode) : NULL,
 			 error ? error->message : NULL);

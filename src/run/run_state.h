@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * run_state.h
- *	  Where the online run is: its phase, its progress, whether it is paused.
+ *	  The state of the online run: its phase, its progress, whether it is paused.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,12 +19,12 @@
 extern CrdRun crd_run_begin(const char *mode);
 
 /*
- * The run comes to a phase: of the step that was begun, or of a new one.  What
- * is known of an earlier run of the same step stays.
+ * Record that the run begins a phase, of the partial step or of a new one.  The
+ * record of an earlier run of the same step is continued.
  */
 extern void crd_run_enter_phase(const CrdRun *run, const CrdPhase *phase);
 
-/* The walk as it was last recorded, to be continued. */
+/* A backfill that continues where the last recorded one was. */
 extern CrdBackfill *crd_run_open_backfill(const CrdSchema *schema, CrdRowFix fix);
 
 /*
@@ -33,7 +33,7 @@ extern CrdBackfill *crd_run_open_backfill(const CrdSchema *schema, CrdRowFix fix
  */
 extern bool crd_run_checkpoint(const CrdBackfill *backfill, const char *slow);
 
-/* The rows of the step have been proven to be right, beside these triggers. */
+/* Record that the rows of the step are verified, while these triggers exist. */
 extern void crd_run_mark_verified(int64 rows, const char *triggers);
 
 /* What the run waits for, NULL for nothing; on whom, for a worker. */
