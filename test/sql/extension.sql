@@ -8,7 +8,7 @@ CREATE EXTENSION connections_redesign;
 \getenv abs_srcdir PG_ABS_SRCDIR
 \set rows 20
 \i :abs_srcdir/fixtures/begin.sql
-CREATE TEMP TABLE before AS SELECT * FROM connections.connections;
+CREATE TEMP TABLE rows_before AS SELECT * FROM connections.connections;
 
 -- At versions 2 and 3 the bridge is in use.
 SELECT connections_migrate(1);
@@ -30,7 +30,7 @@ SELECT step, state, mode FROM connections_status();
 SELECT check_name, status, found FROM connections_precheck(0) WHERE check_name = 'rollback_rows';
 SELECT connections_rollback(3);
 SELECT connections_rollback(0);
-SELECT count(*) FROM (SELECT id, user_id, provider, name, config, created_at, updated_at FROM before
+SELECT count(*) FROM (SELECT id, user_id, provider, name, config, created_at, updated_at FROM rows_before
 	EXCEPT SELECT id, user_id, provider, name, config, created_at, updated_at FROM connections.connections) missing;
 SELECT DISTINCT provider, config ->> 'capability' AS capability, type FROM connections.connections ORDER BY 1, 2, 3;
 

@@ -15,8 +15,8 @@ GRANT USAGE ON SCHEMA connections TO regress_crd_app;
 ALTER TABLE connections.connections OWNER TO regress_crd_owner;
 ALTER TABLE connections.available_connections OWNER TO regress_crd_owner;
 GRANT EXECUTE ON FUNCTION connections_migrate, connections_rollback, connections_seed_catalog TO regress_crd_owner, regress_crd_app;
-CREATE TEMP TABLE before AS SELECT * FROM connections.connections;
-GRANT SELECT ON before TO regress_crd_owner;
+CREATE TEMP TABLE rows_before AS SELECT * FROM connections.connections;
+GRANT SELECT ON rows_before TO regress_crd_owner;
 CREATE VIEW pg_temp.security AS SELECT relname, relrowsecurity, relforcerowsecurity, array_agg(polname::text ORDER BY polname) AS policies
 FROM pg_class LEFT JOIN pg_policy ON polrelid = pg_class.oid WHERE relnamespace = 'connections'::regnamespace AND relkind = 'r' GROUP BY 1, 2, 3 ORDER BY 1;
 
@@ -38,7 +38,7 @@ SELECT connections_rollback(0);
 RESET row_security;
 RESET ROLE;
 SELECT * FROM pg_temp.security;
-SELECT count(*) FROM (TABLE before EXCEPT SELECT id, user_id, provider, type, name, config, created_at, updated_at FROM connections.connections) missing;
+SELECT count(*) FROM (TABLE rows_before EXCEPT SELECT id, user_id, provider, type, name, config, created_at, updated_at FROM connections.connections) missing;
 
 -- FORCE binds the owner, too: it is lifted under the lock and put back
 ALTER TABLE connections.connections FORCE ROW LEVEL SECURITY;
@@ -63,7 +63,7 @@ SELECT connections_rollback(0);
 RESET ROLE;
 SELECT * FROM pg_temp.security;
 SELECT count(*), count(*) FILTER (WHERE name = '') AS empty FROM connections.connections;
-SELECT count(*) FROM (SELECT id, user_id, provider, type, config, created_at FROM before
+SELECT count(*) FROM (SELECT id, user_id, provider, type, config, created_at FROM rows_before
 	EXCEPT SELECT id, user_id, provider, type, config, created_at FROM connections.connections) missing;
 
 -- An unmappable row that the owner does not see is found all the same, and FORCE is as it was after the error.

@@ -24,12 +24,12 @@ SELECT * FROM connections_available();
 SELECT slug FROM pg_temp.differs() ORDER BY 1;
 
 -- all of it; the table's own trigger fires, as for any UPDATE
-CREATE TEMP TABLE before AS SELECT id, slug, auth_type, created_at, updated_at FROM connections.available_connections;
+CREATE TEMP TABLE rows_before AS SELECT id, slug, auth_type, created_at, updated_at FROM connections.available_connections;
 SELECT * FROM connections_seed_catalog();
 SELECT slug FROM pg_temp.differs() ORDER BY 1;
 SELECT * FROM pg_temp.names();
 SELECT a.slug, (a.id, a.auth_type, a.created_at) = (b.id, b.auth_type, b.created_at) AS same, a.updated_at > b.updated_at AS touched
-FROM connections.available_connections a JOIN before b USING (id) ORDER BY 1;
+FROM connections.available_connections a JOIN rows_before b USING (id) ORDER BY 1;
 SELECT * FROM connections_available();
 
 -- again: nothing is written
