@@ -1,107 +1,153 @@
 /*-------------------------------------------------------------------------
  *
  * checks.c
- *	  What must hold before a migration, and after it: one table of checks, from
- *	  which connections_precheck() and connections_verify() report and
- *	  crd_checks_enforce() raises.
+ *	  The table of checks, from which connections_precheck() and
+ *	  connections_verify() report, and crd_checks_enforce() raises errors.
  *
- * A check only reads, also on a standby.  It reports at least one row, and
- * never fails for what it finds in the data.
+ * To add a check, write its function (see checks_internal.h) and add one row to
+ * the table below.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "catalog/pg_class.h"
-#include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
-#include "miscadmin.h"
-#include "utils/acl.h"
-#include "utils/builtins.h"
 
-#include "checks/checks.h"
-#include "compat.h"
-#include "checks/checks_internal.h"
 #include "base/sql_exec.h"
+#include "checks/checks.h"
+#include "checks/checks_internal.h"
 
-/* How many rows of a check an error lists */
+/* Limit for the rows of a check that an error lists */
 #define DETAIL_LINES 10
 
-/* When a check is made ... */
-#define BOTH_WAYS	(CRD_FORWARD | CRD_BACK)
-#define ALWAYS		(BOTH_WAYS | CRD_VERIFY)
-/* ... what it needs to look at ... */
-#define NEEDS_TABLES	0x10
-#define NEEDS_VERSION	0x20
-#define NEEDS_OWNER		0x40
-#define READS_TABLES	0x80
-#define NEEDS_DATA		(NEEDS_TABLES | NEEDS_VERSION | NEEDS_OWNER | READS_TABLES)
-/* ... and whether it only advises, is among the first, or blocks readers */
-#define ADVICE		0x100
-#define BASE		0x200
-#define BLOCKING	0x400
+/* Short, for the table of checks */
+#define NOT_READY ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
+
+/* Operations that a check belongs to; a set */
+typedef enum CheckWhen
+{
+	UP = 1 << CRD_UP,
+	DOWN = 1 << CRD_DOWN,
+	UP_DOWN = UP | DOWN,
+	VERIFY = 0x04,
+	ALWAYS = UP | DOWN | VERIFY
+} CheckWhen;
+
+/* Requirements of the check itself, without which it is reported as not made */
+typedef enum CheckNeeds
+{
+	NOTHING,
+	TABLES,						/* both tables exist */
+	READABLE_TABLES,			/* and no check has blocked reading them */
+	VERSION,					/* both tables exist at a known version */
+	DATA						/* all of that, and the owner's privileges, to
+								 * read the rows */
+} CheckNeeds;
+
+typedef enum CheckSeverity
+{
+	REPORTS,					/* never stops a migration */
+	RAISES,						/* its errors stop a migration */
+	PREREQUISITE				/* so do they, and it runs at every level */
+} CheckSeverity;
 
 typedef struct CrdCheck
 {
 	const char *name;
-	int			flags;
-	int			sqlstate;
-	const char *message;		/* of the error that it raises */
+	CheckWhen	when;
+	CheckNeeds	needs;
+	CheckSeverity severity;
+	bool		blocks_readers; /* after an error, the tables are not read */
+	const char *expected;		/* of each row that names nothing more precise */
+	const char *ok;				/* found by a check that reports no row; NULL
+								 * if the check sets it */
+	int			sqlstate;		/* of the error, unless it only reports ... */
+	const char *message;		/* ... and its message */
 	void		(*run) (CrdReport *report);
 } CrdCheck;
 
-
-/*
- * The checks, in the order of the report.  A new check is a new row.
- */
+/* The checks, in the order of the report */
 static const CrdCheck checks[] = {
-	{"tables", ALWAYS | BASE | BLOCKING, ERRCODE_UNDEFINED_TABLE,
-	"tables of the migration do not exist", crd_check_tables},
-	{"table_kinds", ALWAYS | NEEDS_TABLES | BASE | BLOCKING, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-	"tables of the migration are not of a kind that can be migrated", crd_check_table_kinds},
-	{"version", ALWAYS | NEEDS_TABLES | BASE, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-	"tables fit no version of the redesign", crd_check_version},
-	{"ownership", ALWAYS | NEEDS_TABLES | BASE | BLOCKING, ERRCODE_INSUFFICIENT_PRIVILEGE,
-	"must be owner of the tables of the migration", crd_check_ownership},
-	{"column_types", ALWAYS | NEEDS_TABLES | NEEDS_VERSION | BLOCKING, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-	"columns cannot be migrated as they are", crd_check_column_types},
-	{"primary_key", BOTH_WAYS | NEEDS_TABLES, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-	"primary key of connections cannot be used", crd_check_primary_key},
-	{"dependent_objects", BOTH_WAYS | NEEDS_TABLES | NEEDS_VERSION, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-	"other objects depend on columns that are dropped", crd_check_dependent_objects},
-	{"function_bodies", BOTH_WAYS | NEEDS_TABLES | NEEDS_VERSION | ADVICE, 0, NULL, crd_check_function_bodies},
-	{"name_conflicts", BOTH_WAYS | NEEDS_TABLES | NEEDS_VERSION, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-	"a name that the migration needs is taken", crd_check_name_conflicts},
-	{"foreign_key", CRD_FORWARD | NEEDS_TABLES | NEEDS_VERSION, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-	"foreign key to the catalog cannot be made", crd_check_foreign_key},
-	{"citus", BOTH_WAYS | NEEDS_TABLES, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-	"tables of the migration are distributed", crd_check_citus},
-	{"row_level_security", BOTH_WAYS | NEEDS_TABLES, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-	"row-level security hides rows from the owner of the tables", crd_check_row_level_security},
-	{"new_column_types", BOTH_WAYS | NEEDS_TABLES | NEEDS_VERSION, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-	"new columns cannot be added without a rewrite of the table", crd_check_new_column_types},
-	{"available_connections", ALWAYS | NEEDS_DATA, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-	"catalog does not hold exactly the entries of the registry", crd_check_available_connections},
-	{"mapping", ALWAYS | NEEDS_DATA, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-	"some connections do not map to an available connection", crd_check_mapping},
-	{"rollback_rows", CRD_BACK | NEEDS_DATA, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-	"some connections cannot be given back their legacy columns", crd_check_rollback_rows},
-	{"rollback_constraints", CRD_BACK | NEEDS_DATA, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-	"some connections would violate constraints on the way back", crd_check_rollback_constraints},
-	{"isolation", BOTH_WAYS | ADVICE, 0, NULL, crd_check_isolation},
-	{"statement_timeout", BOTH_WAYS | ADVICE, 0, NULL, crd_check_statement_timeout},
-	{"publications", BOTH_WAYS | NEEDS_TABLES | ADVICE, 0, NULL, crd_check_publications},
-	{"locks", BOTH_WAYS | NEEDS_TABLES | ADVICE, 0, NULL, crd_check_locks},
-	{"old_snapshots", BOTH_WAYS | ADVICE, 0, NULL, crd_check_old_snapshots},
-	{"disk_space", BOTH_WAYS | NEEDS_TABLES | READS_TABLES | ADVICE, 0, NULL, crd_check_disk_space},
-	{"foreign_key_valid", CRD_VERIFY | NEEDS_TABLES | NEEDS_VERSION, 0, NULL, crd_verify_foreign_key},
-	{"index_valid", CRD_VERIFY | NEEDS_TABLES | NEEDS_VERSION, 0, NULL, crd_verify_index},
-	{"display_names", CRD_VERIFY | NEEDS_DATA, 0, NULL, crd_verify_display_names},
+	{"tables", ALWAYS, NOTHING, PREREQUISITE, true,
+		"both tables", NULL,
+	ERRCODE_UNDEFINED_TABLE, "tables of the migration do not exist", crd_check_tables},
+	{"table_kinds", ALWAYS, TABLES, PREREQUISITE, true,
+		"ordinary tables, of which only connections may be partitioned", NULL,
+	NOT_READY, "tables of the migration are not of a kind that can be migrated", crd_check_table_kinds},
+	{"version", ALWAYS, TABLES, PREREQUISITE, false,
+		"one of the versions 0 to 4, complete", NULL,
+	NOT_READY, "tables match no version of the redesign", crd_check_version},
+	{"ownership", ALWAYS, TABLES, PREREQUISITE, true,
+		"the privileges of the owner of both tables", NULL,
+	ERRCODE_INSUFFICIENT_PRIVILEGE, "must be owner of the tables of the migration", crd_check_ownership},
+	{"column_types", ALWAYS, VERSION, RAISES, true,
+		"strings or enums, and json or jsonb for config", "columns of types that can be migrated",
+	NOT_READY, "columns cannot be migrated as they are", crd_check_column_types},
+	{"primary_key", UP_DOWN, TABLES, RAISES, false,
+		"a primary key without provider, type and name", "connections has a primary key",
+	NOT_READY, "primary key of connections cannot be used", crd_check_primary_key},
+	{"dependent_objects", UP_DOWN, VERSION, RAISES, false,
+		"no object that depends on the columns", "nothing",
+	NOT_READY, "other objects depend on columns that are dropped", crd_check_dependent_objects},
+	{"function_bodies", UP_DOWN, VERSION, REPORTS, false,
+		"no function that mentions a column that is dropped or renamed", "nothing",
+	0, NULL, crd_check_function_bodies},
+	{"name_conflicts", UP_DOWN, VERSION, RAISES, false,
+		"no other object with a name that the migration needs", "nothing",
+	NOT_READY, "a name that the migration needs is already in use", crd_check_name_conflicts},
+	{"foreign_key", UP, VERSION, RAISES, false,
+		"a unique id, and the privilege REFERENCES on available_connections", "a foreign key to available_connections can be created",
+	NOT_READY, "foreign key to available_connections cannot be created", crd_check_foreign_key},
+	{"citus", UP_DOWN, TABLES, RAISES, false,
+		"local tables", "local tables",
+	NOT_READY, "tables of the migration are distributed", crd_check_citus},
+	{"row_level_security", UP_DOWN, TABLES, RAISES, false,
+		"an owner who sees every row", NULL,
+	NOT_READY, "row-level security hides rows from the owner of the tables", crd_check_row_level_security},
+	{"new_column_types", UP_DOWN, VERSION, RAISES, false,
+		"types without constraints, which PostgreSQL would check for each row", "columns that can be added without reading the table",
+	NOT_READY, "new columns cannot be added without a rewrite of the table", crd_check_new_column_types},
+	{"available_connections", ALWAYS, DATA, RAISES, false,
+		"each entry exactly once", NULL,
+	NOT_READY, "available_connections does not contain exactly the entries of the registry", crd_check_available_connections},
+	{"mapping", ALWAYS, DATA, RAISES, false,
+		"connections that map to an available connection", "no connections",
+	NOT_READY, "some connections do not map to an available connection", crd_check_mapping},
+	{"rollback_rows", DOWN, DATA, RAISES, false,
+		"known legacy values for every connection", NULL,
+	NOT_READY, "legacy columns of some connections cannot be restored", crd_check_rollback_rows},
+	{"rollback_constraints", DOWN, DATA, RAISES, false,
+		"rows that the restored constraints allow", "no violation",
+	NOT_READY, "some connections would violate constraints after the rollback", crd_check_rollback_constraints},
+	{"isolation", UP_DOWN, NOTHING, REPORTS, false,
+		"READ COMMITTED", "READ COMMITTED",
+	0, NULL, crd_check_isolation},
+	{"statement_timeout", UP_DOWN, NOTHING, REPORTS, false,
+		"no statement_timeout, for the online mode", "none",
+	0, NULL, crd_check_statement_timeout},
+	{"publications", UP_DOWN, TABLES, REPORTS, false,
+		"no publication of the tables", "none",
+	0, NULL, crd_check_publications},
+	{"locks", UP_DOWN, TABLES, REPORTS, false,
+		"no transaction that delays the migration's locks", "none",
+	0, NULL, crd_check_locks},
+	{"old_snapshots", UP_DOWN, NOTHING, REPORTS, false,
+		"no old snapshots, and nothing that retains WAL", "none",
+	0, NULL, crd_check_old_snapshots},
+	{"disk_space", UP_DOWN, READABLE_TABLES, REPORTS, false,
+		"room for a second copy of the table and its indexes, and for their WAL", "enough",
+	0, NULL, crd_check_disk_space},
+	{"foreign_key_valid", VERIFY, VERSION, REPORTS, false,
+		"a validated foreign key ON DELETE RESTRICT", NULL,
+	0, NULL, crd_verify_foreign_key},
+	{"index_valid", VERIFY, VERSION, REPORTS, false,
+		"a valid index", NULL,
+	0, NULL, crd_verify_index},
+	{"display_names", VERIFY, DATA, REPORTS, false,
+		"the display names of the registry", "every entry has its display name",
+	0, NULL, crd_verify_display_names},
 };
-
-PG_FUNCTION_INFO_V1(connections_precheck);
-PG_FUNCTION_INFO_V1(connections_verify);
 
 static const char *const status_names[] = {
 	[CRD_OK] = "ok",
@@ -109,28 +155,57 @@ static const char *const status_names[] = {
 	[CRD_ERROR] = "error",
 };
 
+PG_FUNCTION_INFO_V1(connections_precheck);
+PG_FUNCTION_INFO_V1(connections_verify);
+
+static void report_all(FunctionCallInfo fcinfo, CrdReport *report);
+static CrdReport migration_report(CrdContext *context);
+static CrdCheckLevel check_level(const CrdCheck *check);
+static void raise_errors(const CrdReport *report, const CrdCheck *check);
+static bool is_due(const CrdReport *report, const CrdCheck *check);
 static void run_check(CrdReport *report, const CrdCheck *check);
+static bool needs_met(const CrdReport *report, CheckNeeds needs);
+static bool read_entries(CrdReport *report);
 
 
-/* Reporting and enforcing */
-
-static int
-direction_to(const CrdSchema *schema, int target)
+/*
+ * connections_precheck(step) reports whether the database can be migrated to
+ * that version.
+ */
+Datum
+connections_precheck(PG_FUNCTION_ARGS)
 {
-	return target < schema->last_complete_step ? CRD_BACK : CRD_FORWARD;
+	int			target = crd_check_step(fcinfo, 0, 0, CRD_LAST_STEP);
+	CrdReport	report = migration_report(crd_context_create(crd_schema_read(), target, false));
+
+	report_all(fcinfo, &report);
+	return (Datum) 0;
+}
+
+/*
+ * connections_verify() reports whether the database is completely at its
+ * current version.
+ */
+Datum
+connections_verify(PG_FUNCTION_ARGS)
+{
+	CrdSchema  *schema = crd_schema_read();
+	CrdReport	report = {.context = crd_context_create(schema, schema->version, false),.verify = true};
+
+	report_all(fcinfo, &report);
+	return (Datum) 0;
 }
 
 static void
-report_all(FunctionCallInfo fcinfo, int direction, CrdContext *context)
+report_all(FunctionCallInfo fcinfo, CrdReport *report)
 {
 	CrdResultSet *set = crd_srf_open(fcinfo);
-	CrdReport	report = {.context = context,.direction = direction};
 	ListCell   *lc;
 
 	for (int i = 0; i < lengthof(checks); i++)
-		if (checks[i].flags & direction)
-			run_check(&report, &checks[i]);
-	foreach(lc, report.rows)
+		if (is_due(report, &checks[i]))
+			run_check(report, &checks[i]);
+	foreach(lc, report->rows)
 	{
 		CrdReportRow *row = lfirst(lc);
 		const char *values[] = {
@@ -142,117 +217,144 @@ report_all(FunctionCallInfo fcinfo, int direction, CrdContext *context)
 	}
 }
 
-/*
- * connections_precheck(step) reports whether the database can be taken to that
- * version.
- */
-Datum
-connections_precheck(PG_FUNCTION_ARGS)
+static CrdReport
+migration_report(CrdContext *context)
 {
-	int			target = crd_check_step(fcinfo, 0, 0, CRD_LAST_STEP);
-	CrdSchema  *schema = crd_schema_read();
+	CrdReport	report = {.context = context};
 
-	report_all(fcinfo, direction_to(schema, target), crd_context_create(schema, target, false));
-	return (Datum) 0;
-}
-
-/*
- * connections_verify() reports whether the version that the database is at is
- * whole.
- */
-Datum
-connections_verify(PG_FUNCTION_ARGS)
-{
-	CrdSchema  *schema = crd_schema_read();
-
-	report_all(fcinfo, CRD_VERIFY, crd_context_create(schema, schema->version, false));
-	return (Datum) 0;
+	report.direction = context->target < context->schema->last_complete_step ? CRD_DOWN : CRD_UP;
+	return report;
 }
 
 void
 crd_checks_enforce(CrdContext *context, CrdCheckLevel level)
 {
-	CrdReport	report = {.context = context,
-	.direction = direction_to(context->schema, context->target)};
+	CrdReport	report = migration_report(context);
 
 	for (int i = 0; i < lengthof(checks); i++)
 	{
 		const CrdCheck *check = &checks[i];
-		CrdCheckLevel its_level = check->flags & BASE ? CRD_CHECK_BASE :
-		check->flags & NEEDS_OWNER ? CRD_CHECK_DATA : CRD_CHECK_SCHEMA;
-		StringInfoData detail;
-		const char *hint = NULL;
-		int			nerrors = 0;
-		ListCell   *lc;
 
-		if (!(check->flags & report.direction) || (check->flags & ADVICE) ||
-			its_level > level)
+		if (!is_due(&report, check) || check->severity == REPORTS || check_level(check) > level)
 			continue;
 		report.rows = NIL;
 		run_check(&report, check);
-
-		initStringInfo(&detail);
-		foreach(lc, report.rows)
-		{
-			CrdReportRow *row = lfirst(lc);
-
-			if (row->status != CRD_ERROR)
-				continue;
-			nerrors++;
-			if (hint == NULL)
-				hint = row->hint;
-			if (nerrors <= DETAIL_LINES)
-				appendStringInfo(&detail, "%sFound %s; expected %s.",
-								 nerrors > 1 ? "\n" : "", row->found, row->expected);
-		}
-		if (nerrors > DETAIL_LINES)
-			appendStringInfo(&detail, "\nAnd %d more, see connections_precheck(%d).",
-							 nerrors - DETAIL_LINES, context->target);
-		if (nerrors > 0)
-			ereport(ERROR,
-					(errcode(check->sqlstate),
-					 errmsg_internal("%s", check->message),
-					 errdetail_internal("%s", detail.data),
-					 hint ? errhint("%s", hint) : 0));
+		raise_errors(&report, check);
 	}
 }
 
-/* Make a check, or say why it cannot be made. */
+static CrdCheckLevel
+check_level(const CrdCheck *check)
+{
+	return check->severity == PREREQUISITE ? CRD_CHECK_BASE :
+		check->needs == DATA ? CRD_CHECK_DATA : CRD_CHECK_SCHEMA;
+}
+
+static void
+raise_errors(const CrdReport *report, const CrdCheck *check)
+{
+	StringInfoData detail;
+	const char *hint = NULL;
+	int			nerrors = 0;
+	ListCell   *lc;
+
+	initStringInfo(&detail);
+	foreach(lc, report->rows)
+	{
+		CrdReportRow *row = lfirst(lc);
+
+		if (row->status != CRD_ERROR)
+			continue;
+		nerrors++;
+		if (hint == NULL)
+			hint = row->hint;
+		if (nerrors <= DETAIL_LINES)
+			appendStringInfo(&detail, "%sFound %s; expected %s.",
+							 nerrors > 1 ? "\n" : "", row->found, row->expected);
+	}
+	if (nerrors == 0)
+		return;
+	if (nerrors > DETAIL_LINES)
+		appendStringInfo(&detail, "\nAnd %d more, see connections_precheck(%d).",
+						 nerrors - DETAIL_LINES, report->context->target);
+	ereport(ERROR,
+			(errcode(check->sqlstate),
+			 errmsg_internal("%s", check->message),
+			 errdetail_internal("%s", detail.data),
+			 hint ? errhint("%s", hint) : 0));
+}
+
+static bool
+is_due(const CrdReport *report, const CrdCheck *check)
+{
+	return check->when & (report->verify ? VERIFY : 1 << report->direction);
+}
+
 static void
 run_check(CrdReport *report, const CrdCheck *check)
 {
-	CrdSchema  *schema = report->context->schema;
-	bool		tables = schema->relation[CRD_CONNECTIONS].exists &&
-	schema->relation[CRD_AVAILABLE_CONNECTIONS].exists;
-	bool		owned = crd_schema_owned(schema);
-	int			nerrors;
+	int			nrows = list_length(report->rows);
+	int			nerrors = report->nerrors;
 
 	report->check_name = check->name;
-	if (((check->flags & NEEDS_TABLES) && !tables) ||
-		((check->flags & READS_TABLES) && report->blocked) ||
-		((check->flags & NEEDS_VERSION) && schema->version == CRD_NO_VERSION) ||
-		((check->flags & NEEDS_OWNER) && !owned))
+	report->expected = check->expected;
+	report->ok = check->ok;
+	if (!needs_met(report, check->needs))
 	{
 		crd_report_not_checked(report);
 		return;
 	}
-	if ((check->flags & NEEDS_OWNER) && !report->catalog_read)
-	{
-		for (CrdTable table = 0; table < CRD_NTABLES; table++)
-			if (schema->relation[table].rls_forced_on_owner)
-			{
-				crd_report_put(report, CRD_WARNING, "not checked: row-level security is forced upon the owner",
-							   "a check of this",
-							   report->direction == CRD_VERIFY ?
-							   "Lift FORCE ROW LEVEL SECURITY for the time of the verification." :
-							   "The migration lifts FORCE under its lock, checks this, and puts FORCE back.");
-				return;
-			}
-		crd_read_entries(schema);
-		report->catalog_read = true;
-	}
-	nerrors = report->nerrors;
+	if (check->needs == DATA && !read_entries(report))
+		return;
 	check->run(report);
-	if ((check->flags & BLOCKING) && report->nerrors > nerrors)
+	if (list_length(report->rows) == nrows)
+		crd_report_put(report, CRD_OK, report->ok, NULL);
+	if (check->blocks_readers && report->nerrors > nerrors)
 		report->blocked = true;
+}
+
+static bool
+needs_met(const CrdReport *report, CheckNeeds needs)
+{
+	const CrdSchema *schema = report->context->schema;
+	bool		exist = schema->relation[CRD_CONNECTIONS].exists &&
+	schema->relation[CRD_AVAILABLE_CONNECTIONS].exists;
+	bool		has_version = exist && schema->version != CRD_NO_VERSION;
+
+	switch (needs)
+	{
+		case NOTHING:
+			return true;
+		case TABLES:
+			return exist;
+		case READABLE_TABLES:
+			return exist && !report->blocked;
+		case VERSION:
+			return has_version;
+		case DATA:
+			return has_version && !report->blocked && crd_schema_owned(schema);
+	}
+	return false;
+}
+
+/* Read the entries once; if the owner cannot see every row, report that. */
+static bool
+read_entries(CrdReport *report)
+{
+	CrdSchema  *schema = report->context->schema;
+
+	if (report->entries_read)
+		return true;
+	for (CrdTable table = 0; table < CRD_NTABLES; table++)
+		if (schema->relation[table].rls_forced_on_owner)
+		{
+			crd_report_put(report, CRD_WARNING, "not checked: row-level security is forced on the owner",
+						   report->verify ?
+						   "Lift FORCE ROW LEVEL SECURITY during the verification." :
+						   "The migration lifts FORCE under its lock, runs this check, and restores FORCE.");
+			return false;
+		}
+	crd_read_entries(schema);
+	report->entries_read = true;
+	return true;
 }

@@ -1,28 +1,27 @@
 /*-------------------------------------------------------------------------
  *
  * checks.h
- *	  What must hold before a migration, and after it.
+ *	  The conditions of a migration, as far as the drivers raise them as errors.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef CRD_CHECKS_H
 #define CRD_CHECKS_H
 
-#include "fmgr.h"
-
 #include "data/context.h"
 
-/* What a check looks at */
+/* What a check reads */
 typedef enum CrdCheckLevel
 {
-	CRD_CHECK_BASE,				/* tables, their version, their owner */
+	CRD_CHECK_BASE,				/* that the tables exist, their kind, version
+								 * and owner */
 	CRD_CHECK_SCHEMA,			/* the system catalogs */
 	CRD_CHECK_DATA				/* the rows */
 } CrdCheckLevel;
 
 /*
- * Raise the first error that a migration from where the schema is to
- * context->target must not meet, looking no further than "level".
+ * Run the checks of the migration from the current version to context->target,
+ * up to that level, and raise the errors of the first check that reports any.
  */
 extern void crd_checks_enforce(CrdContext *context, CrdCheckLevel level);
 

@@ -1,7 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * checks_internal.h
- *	  The checks, by the file that they are in.  Each reports at least one row.
+ *	  The check functions, by file.
+ *
+ * A check adds a row to the report for each finding.  It only reads, so that it
+ * also runs on a standby, and it raises no error for invalid data.
  *
  *-------------------------------------------------------------------------
  */

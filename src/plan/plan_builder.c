@@ -142,28 +142,28 @@ crd_plan_save_columns(CrdPlanBuilder *builder, bool up)
 	CrdColumnId columns[CRD_NCOLUMNS];
 	int			ncolumns = 0;
 	CrdTable	table;
-	List	   *ddl;
+	List	   *ddl = NIL;
 	StringInfoData values;
 	int			seq = 0;
 	ListCell   *lc;
 
-	for (int i = 0; i < CRD_NDROPPED_COLUMNS; i++)
-		if (crd_dropped_columns[i].step == builder->step && crd_dropped_columns[i].up == up)
-			columns[ncolumns++] = crd_dropped_columns[i].column;
-	Assert(ncolumns > 0);
-	table = schema->column[columns[0]].table;
-	ddl = crd_ddl_to_save(schema, columns, ncolumns);
-
 	crd_plan_delete_saved_columns(builder, CRD_SAVE);
 	initStringInfo(&values);
-	for (int i = 0; i < ncolumns; i++)
-		save_column(builder, &values, up, columns[i]);
-	/* name is not dropped but renamed, and loses its NOT NULL */
-	if (builder->step == 4)
+	for (int i = 0; i < CRD_NDROPPED_COLUMNS; i++)
 	{
-		save_column(builder, &values, up, CRD_NAME);
-		ddl = list_concat(crd_partition_not_nulls(schema, CRD_NAME), ddl);
+		const CrdDroppedColumn *drop = &crd_dropped_columns[i];
+
+		if (drop->step != builder->step || drop->direction != (up ? CRD_UP : CRD_DOWN))
+			continue;
+		save_column(builder, &values, up, drop->column);
+		if (drop->renamed)
+			ddl = crd_partition_not_nulls(schema, drop->column);
+		else
+			columns[ncolumns++] = drop->column;
 	}
+	Assert(ncolumns > 0);
+	table = schema->column[columns[0]].table;
+	ddl = list_concat(ddl, crd_ddl_to_save(schema, columns, ncolumns));
 	crd_plan_add(builder, CRD_SAVE, CRD_AS_EXTENSION_OWNER, table,
 				 RowExclusiveLock, "save the type and NOT NULL of the columns",
 				 "INSERT INTO connections_redesign.saved_column"

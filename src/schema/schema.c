@@ -81,13 +81,15 @@ static const struct
 };
 
 const CrdDroppedColumn crd_dropped_columns[CRD_NDROPPED_COLUMNS] = {
-	{1, true, CRD_ENTRY_NAME},
-	{1, false, CRD_SLUG},
-	{1, false, CRD_DISPLAY_NAME},
-	{1, false, CRD_AUTH_TYPE},
-	{2, false, CRD_AVAILABLE_CONNECTION_ID},
-	{4, true, CRD_PROVIDER},
-	{4, true, CRD_TYPE},
+	{1, CRD_UP, CRD_ENTRY_NAME, false},
+	{1, CRD_DOWN, CRD_SLUG, false},
+	{1, CRD_DOWN, CRD_DISPLAY_NAME, false},
+	{1, CRD_DOWN, CRD_AUTH_TYPE, false},
+	{2, CRD_DOWN, CRD_AVAILABLE_CONNECTION_ID, false},
+	{4, CRD_UP, CRD_PROVIDER, false},
+	{4, CRD_UP, CRD_TYPE, false},
+	{4, CRD_UP, CRD_NAME, true},
+	{4, CRD_DOWN, CRD_LABEL, true},
 };
 
 static void read_relation(CrdSchema *schema, CrdTable table);

@@ -18,6 +18,13 @@
 
 #define CRD_LAST_STEP 4
 
+/* The direction of a step or migration */
+typedef enum CrdDirection
+{
+	CRD_UP,
+	CRD_DOWN
+} CrdDirection;
+
 /*
  * Names of triggers and of a constraint that steps create temporarily.  Triggers
  * fire in the order of their names, and '~' sorts behind all ASCII letters, so
@@ -104,15 +111,16 @@ typedef enum CrdColumnId
 } CrdColumnId;
 #define CRD_NCOLUMNS (CRD_LABEL + 1)
 
-/* The columns that a step drops on its way up or down */
+/* The columns that a step drops or renames, by direction */
 typedef struct CrdDroppedColumn
 {
 	int			step;
-	bool		up;
+	CrdDirection direction;
 	CrdColumnId column;
+	bool		renamed;		/* not dropped; only its NOT NULL is */
 } CrdDroppedColumn;
 
-#define CRD_NDROPPED_COLUMNS 7
+#define CRD_NDROPPED_COLUMNS 9
 extern const CrdDroppedColumn crd_dropped_columns[CRD_NDROPPED_COLUMNS];
 
 typedef struct CrdColumn

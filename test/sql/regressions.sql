@@ -337,10 +337,10 @@ ALTER TABLE connections.connections ALTER provider DROP NOT NULL, ALTER name DRO
 	ADD CONSTRAINT nn_provider NOT NULL provider NOT VALID, ADD CONSTRAINT nn_name NOT NULL name NOT VALID;
 ALTER TABLE connections.available_connections ALTER name DROP NOT NULL, ADD CONSTRAINT "NN name" NOT NULL name NOT VALID;
 SELECT count(*) AS refused FROM connections_precheck(4) WHERE check_name = 'column_types' AND status = 'error' \gset
-SELECT string_agg(rtrim(hint, '.'), '; ') AS hints FROM connections_precheck(4) WHERE check_name = 'column_types' AND status = 'error' \gset
+SELECT string_agg(hint, ' ') AS hints FROM connections_precheck(4) WHERE check_name = 'column_types' AND status = 'error' \gset
 DO $$ BEGIN PERFORM connections_migrate(4); EXCEPTION WHEN object_not_in_prerequisite_state THEN RETURN; END $$;
 SELECT :refused + count(*) AS refused FROM connections_status() WHERE step = 4 AND state = 'pending' \gset
-:hints;
+:hints
 \endif
 \echo :refused
 :remember
@@ -351,8 +351,8 @@ SELECT count(*) FROM connections.connections WHERE label IS NULL;
 BEGIN;
 ALTER TABLE connections.connections ADD CONSTRAINT nn_provider CHECK (label <> 'x'), ADD CONSTRAINT nn_label NOT NULL label NOT VALID;
 SELECT count(*) AS refused FROM connections_precheck(3) WHERE check_name IN ('column_types', 'name_conflicts') AND status = 'error' \gset
-SELECT rtrim(hint, '.') AS hints FROM connections_precheck(3) WHERE check_name = 'column_types' AND status = 'error' \gset
-:hints;
+SELECT hint AS hints FROM connections_precheck(3) WHERE check_name = 'column_types' AND status = 'error' \gset
+:hints
 SELECT :refused - count(*) AS refused FROM connections_precheck(3) WHERE check_name = 'column_types' AND status = 'error' \gset
 ROLLBACK;
 \endif

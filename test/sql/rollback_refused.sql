@@ -159,7 +159,7 @@ UPDATE connections.connections SET config = '"a"' WHERE id = (SELECT id FROM con
 UPDATE connections.connections SET config = '["fine"]' WHERE id = (SELECT id FROM connections.connections
 	WHERE available_connection_id = '0c0a1e9d-0000-4000-8000-000000000002' ORDER BY id LIMIT 1);
 :remember
-SELECT check_name, status, found, hint FROM connections_precheck(3) WHERE check_name LIKE '%way_back' AND status <> 'ok';
+SELECT check_name, status, found, hint FROM connections_precheck(3) WHERE check_name LIKE 'rollback%' AND status <> 'ok';
 SAVEPOINT refused;
 SELECT connections_rollback(3);
 ROLLBACK TO refused;
@@ -183,7 +183,7 @@ UPDATE connections.connections SET type = 'imap' WHERE id IN (SELECT id FROM con
 SELECT connections_migrate(4);
 ALTER TABLE connections.connections DROP CONSTRAINT "PK_0a1f844af3122354cbd487a8d03", ADD CONSTRAINT other PRIMARY KEY (user_id, id);
 :remember
-SELECT check_name, status, found, expected, hint FROM connections_precheck(3) WHERE check_name LIKE '%way_back' AND status <> 'ok';
+SELECT check_name, status, found, expected, hint FROM connections_precheck(3) WHERE check_name LIKE 'rollback%' AND status <> 'ok';
 SAVEPOINT refused;
 SELECT connections_rollback(3);
 ROLLBACK TO refused;
@@ -311,7 +311,7 @@ SELECT connections_rollback(0);
 -- where a name may be NULL, a label stays what it is
 ALTER TABLE connections.connections ALTER name DROP NOT NULL, ALTER name TYPE varchar(255), ADD CONSTRAINT named CHECK (name <> '');
 SELECT connections_migrate(4);
-SELECT check_name, status, found FROM connections_precheck(3) WHERE check_name LIKE '%way_back';
+SELECT check_name, status, found FROM connections_precheck(3) WHERE check_name LIKE 'rollback%';
 UPDATE connections.connections SET label = NULL WHERE id = (SELECT id FROM connections.connections ORDER BY id LIMIT 1);
 CALL connections_rollback_online(3);
 SELECT count(*) FROM connections.connections WHERE name IS NULL;

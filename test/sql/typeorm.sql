@@ -127,7 +127,7 @@ RESET client_min_messages;
 SELECT connections_migrate(4);
 SELECT connections_migrate(1);
 SELECT * FROM connections_plan(4);
-SELECT check_name, status, found, hint FROM connections_precheck(0) WHERE check_name LIKE '%way_back';
+SELECT check_name, status, found, hint FROM connections_precheck(0) WHERE check_name LIKE 'rollback%';
 UPDATE connections.connections SET label = NULL WHERE id IN (SELECT id FROM connections.connections ORDER BY id LIMIT 2);
 SELECT connections_rollback(3);
 SET client_min_messages = warning;

@@ -79,7 +79,7 @@ sub is_untouched
 	return;
 }
 
-is(precheck($_), 'ok|none', "$_: nothing to report") foreach qw(locks snapshots publications);
+is(precheck($_), 'ok|none', "$_: nothing to report") foreach qw(locks old_snapshots publications);
 
 # Somebody has read the table, and has not gone.
 my $idle = $node->background_psql('postgres', on_error_stop => 1);
@@ -140,7 +140,7 @@ is( precheck('publications'),
 	"warning|publication everything of table available_connections\nwarning|publication everything of table connections",
 	'and one of all tables');
 $node->safe_psql('postgres', 'DROP PUBLICATION everything');
-is(precheck($_), 'ok|none', "$_: nothing to report any more") foreach qw(locks snapshots publications);
+is(precheck($_), 'ok|none', "$_: nothing to report any more") foreach qw(locks old_snapshots publications);
 
 # Stopped in the middle.  The index stops the rewrite while somebody has the advisory lock.
 my $rebuilding = q{SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'advisory' AND query ~ 'connections_migrate'};
@@ -223,9 +223,9 @@ SKIP:
 		GRANT EXECUTE ON ALL ROUTINES IN SCHEMA public TO mig});
 	my @as_mig = (connstr => $node->connstr('set_role') . ' user=mig');
 	is($node->safe_psql('set_role', q{SELECT status, found FROM connections_precheck(4) WHERE check_name = 'ownership'}, @as_mig),
-		'warning|role "mig", who may not SET ROLE', 'the precheck warns');
+		'warning|role "mig", which may not SET ROLE', 'the precheck warns');
 	my ($status, $stdout, $stderr) = $node->psql('set_role', 'CALL connections_migrate_online(4)', @as_mig);
-	like($stderr, qr/Found role "mig", who may not SET ROLE/, 'the online mode refuses');
+	like($stderr, qr/Found role "mig", which may not SET ROLE/, 'the online mode refuses');
 	is($node->safe_psql('set_role', q{SELECT string_agg(DISTINCT state, ' ') FROM connections_status()}, @as_mig), 'pending', 'and has not begun');
 	is($node->safe_psql('set_role', q{SELECT connections_migrate(4)}, @as_mig), '4', 'the atomic mode does not mind');
 }
