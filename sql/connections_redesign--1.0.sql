@@ -5,11 +5,11 @@
 
 --
 -- The extension's own schema.  Everything in it belongs to the extension's
--- owner; what must not be forged (history, keepsake) is not even readable.
+-- owner; no other role can write or read the history and the saved state.
 --
 
 CREATE SCHEMA connections_redesign;
-COMMENT ON SCHEMA connections_redesign IS 'history, keepsake and helper functions of the extension connections_redesign';
+COMMENT ON SCHEMA connections_redesign IS 'history, saved state and helper functions of the extension connections_redesign';
 
 -- Migrations run as the owner of the tables, and use the helper functions.
 GRANT USAGE ON SCHEMA connections_redesign TO PUBLIC;
@@ -32,7 +32,7 @@ CREATE TABLE connections_redesign.run_step (
 	sqlstate pg_catalog.text,
 	message pg_catalog.text
 );
-COMMENT ON TABLE connections_redesign.run_step IS 'what was done, append only; read it as connections_redesign.history';
+COMMENT ON TABLE connections_redesign.run_step IS 'one row for each step of each run, append only; read it as connections_redesign.history';
 
 CREATE TABLE connections_redesign.online_run (
 	run_id pg_catalog.int8 PRIMARY KEY,
@@ -62,15 +62,15 @@ CREATE TABLE connections_redesign.online_run (
 	worker_pid pg_catalog.int4
 );
 CREATE UNIQUE INDEX online_run_singleton ON connections_redesign.online_run ((true));
-COMMENT ON TABLE connections_redesign.online_run IS 'the step that an online run is at, in flight or interrupted, and how far the walk over the table has come; one row at most';
+COMMENT ON TABLE connections_redesign.online_run IS 'the step, phase and backfill position of the online run that is running or interrupted; at most one row';
 
 CREATE TABLE connections_redesign.pause_request (
 	run_id pg_catalog.int8 PRIMARY KEY
 );
-COMMENT ON TABLE connections_redesign.pause_request IS 'the online run that connections_pause() has stopped';
+COMMENT ON TABLE connections_redesign.pause_request IS 'the online run that connections_pause() pauses';
 
 --
--- The keepsake: what a rollback needs
+-- The saved state, which a rollback needs
 --
 
 CREATE TABLE connections_redesign.saved_column (
@@ -127,20 +127,20 @@ CREATE TABLE connections_redesign.saved_entry (
 	display_name pg_catalog.text,
 	auth_type pg_catalog.text
 );
-COMMENT ON TABLE connections_redesign.saved_entry IS 'the catalog as it was when step 1 was undone';
+COMMENT ON TABLE connections_redesign.saved_entry IS 'the entries when step 1 was undone';
 
 CREATE TABLE connections_redesign.saved_entry_type (
 	available_connection_id pg_catalog.text PRIMARY KEY,
 	type pg_catalog.text
 );
-COMMENT ON TABLE connections_redesign.saved_entry_type IS 'the type that most connections of each kind had when step 4 was applied';
+COMMENT ON TABLE connections_redesign.saved_entry_type IS 'the type that most connections of each entry had when step 4 was applied';
 
 CREATE TABLE connections_redesign.saved_connection_type (
 	key pg_catalog.text COLLATE pg_catalog."C" PRIMARY KEY,
 	available_connection_id pg_catalog.text NOT NULL,
 	type pg_catalog.text
 );
-COMMENT ON TABLE connections_redesign.saved_connection_type IS 'the type of the other connections, by primary key';
+COMMENT ON TABLE connections_redesign.saved_connection_type IS 'the type of each connection that differs from the type of its entry, by primary key';
 
 CREATE TABLE connections_redesign.saved_null_label (
 	key pg_catalog.text COLLATE pg_catalog."C" PRIMARY KEY
@@ -150,7 +150,7 @@ COMMENT ON TABLE connections_redesign.saved_null_label IS 'the connections whose
 CREATE TABLE connections_redesign.saved_key_expression (
 	expression pg_catalog.text PRIMARY KEY
 );
-COMMENT ON TABLE connections_redesign.saved_key_expression IS 'the primary key of connections, by which exceptions and NULL labels are kept';
+COMMENT ON TABLE connections_redesign.saved_key_expression IS 'the primary key of connections, by which connection types and NULL labels are saved';
 
 -- A restored database knows what was done, and can be rolled back.
 SELECT pg_catalog.pg_extension_config_dump('connections_redesign.run_id_seq', '');
@@ -189,7 +189,7 @@ COMMENT ON FUNCTION connections_redesign.sync_to_legacy() IS 'trigger that fills
 CREATE FUNCTION connections_redesign.save_type() RETURNS trigger
 AS 'MODULE_PATHNAME', 'crd_save_type'
 LANGUAGE C;
-COMMENT ON FUNCTION connections_redesign.save_type() IS 'trigger that keeps the type of what is written while step 4 is applied online, where it is not the one that most connections of its kind have';
+COMMENT ON FUNCTION connections_redesign.save_type() IS 'trigger that saves the type of rows written while step 4 is applied online, if it differs from the type of the entry';
 
 CREATE FUNCTION connections_redesign.config_capability(config pg_catalog.json) RETURNS pg_catalog.text
 AS 'MODULE_PATHNAME', 'crd_config_capability'
@@ -199,12 +199,12 @@ COMMENT ON FUNCTION connections_redesign.config_capability(pg_catalog.json) IS '
 CREATE FUNCTION connections_redesign.config_capability_is_null(config pg_catalog.json) RETURNS pg_catalog.bool
 AS 'MODULE_PATHNAME', 'crd_config_capability_is_null'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION connections_redesign.config_capability_is_null(pg_catalog.json) IS 'whether capability is there and JSON null';
+COMMENT ON FUNCTION connections_redesign.config_capability_is_null(pg_catalog.json) IS 'whether the key capability exists and is JSON null';
 
 CREATE FUNCTION connections_redesign.set_config_capability(config pg_catalog.json, capability pg_catalog.text) RETURNS pg_catalog.json
 AS 'MODULE_PATHNAME', 'crd_set_config_capability'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION connections_redesign.set_config_capability(pg_catalog.json, pg_catalog.text) IS 'the object with that one key set, every other byte as it was; error 22023 if it is no object';
+COMMENT ON FUNCTION connections_redesign.set_config_capability(pg_catalog.json, pg_catalog.text) IS 'the object with the key capability set and every other byte unchanged; error 22023 if config is not an object';
 
 CREATE FUNCTION connections_redesign.saved_type(key pg_catalog.text, available_connection_id pg_catalog.text, otherwise pg_catalog.text) RETURNS pg_catalog.text
 AS 'MODULE_PATHNAME', 'crd_saved_type'
@@ -219,12 +219,12 @@ COMMENT ON FUNCTION connections_redesign.saved_label_was_null(pg_catalog.text) I
 CREATE FUNCTION connections_redesign.sample_keys_accum(state pg_catalog.text[], key pg_catalog.text) RETURNS pg_catalog.text[]
 AS 'MODULE_PATHNAME', 'crd_sample_keys_accum'
 LANGUAGE C IMMUTABLE PARALLEL SAFE;
-COMMENT ON FUNCTION connections_redesign.sample_keys_accum(pg_catalog.text[], pg_catalog.text) IS 'transition function of least_keys';
+COMMENT ON FUNCTION connections_redesign.sample_keys_accum(pg_catalog.text[], pg_catalog.text) IS 'transition function of sample_keys';
 
 CREATE FUNCTION connections_redesign.sample_keys_combine(a pg_catalog.text[], b pg_catalog.text[]) RETURNS pg_catalog.text[]
 AS 'MODULE_PATHNAME', 'crd_sample_keys_combine'
 LANGUAGE C IMMUTABLE PARALLEL SAFE;
-COMMENT ON FUNCTION connections_redesign.sample_keys_combine(pg_catalog.text[], pg_catalog.text[]) IS 'combine function of least_keys';
+COMMENT ON FUNCTION connections_redesign.sample_keys_combine(pg_catalog.text[], pg_catalog.text[]) IS 'combine function of sample_keys';
 
 CREATE AGGREGATE connections_redesign.sample_keys(pg_catalog.text) (
 	SFUNC = connections_redesign.sample_keys_accum,
@@ -234,11 +234,11 @@ CREATE AGGREGATE connections_redesign.sample_keys(pg_catalog.text) (
 );
 COMMENT ON AGGREGATE connections_redesign.sample_keys(pg_catalog.text) IS 'the three least keys, for reports';
 
--- Who runs these is the owner of the tables, whoever that is.
+-- The owner of the tables, which can be any role, runs these.
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA connections_redesign TO PUBLIC;
 
 --
--- What users call, in the schema that CREATE EXTENSION chose
+-- Functions and procedures for users, in the schema of CREATE EXTENSION
 --
 
 CREATE FUNCTION connections_registry()
@@ -246,7 +246,7 @@ RETURNS TABLE (slug pg_catalog.text, provider pg_catalog.text, capability pg_cat
 	display_name pg_catalog.text, icon pg_catalog.text, cover pg_catalog.text, description pg_catalog.text)
 AS 'MODULE_PATHNAME', 'connections_registry'
 LANGUAGE C IMMUTABLE PARALLEL SAFE;
-COMMENT ON FUNCTION connections_registry() IS 'the catalog entries that the extension knows, by slug';
+COMMENT ON FUNCTION connections_registry() IS 'the built-in entries, by slug';
 
 CREATE FUNCTION connections_precheck(step pg_catalog.int4 DEFAULT 4)
 RETURNS TABLE (check_name pg_catalog.text, status pg_catalog.text, found pg_catalog.text, expected pg_catalog.text, hint pg_catalog.text)
@@ -258,14 +258,14 @@ CREATE FUNCTION connections_plan(step pg_catalog.int4 DEFAULT 4, online pg_catal
 RETURNS TABLE (step pg_catalog.int4, seq pg_catalog.int4, statement pg_catalog.text, lock_mode pg_catalog.text, purpose pg_catalog.text)
 AS 'MODULE_PATHNAME', 'connections_plan'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION connections_plan(pg_catalog.int4, pg_catalog.bool) IS 'the statements that take the database to that version, forward or back, in the order of seq; no rows when it is there; errors 22004, 22023, 42P01, 42501, 55000';
+COMMENT ON FUNCTION connections_plan(pg_catalog.int4, pg_catalog.bool) IS 'the statements that take the database to that version, forward or back, in the order of seq; no rows if the database is at that version; errors 22004, 22023, 42P01, 42501, 55000';
 
 CREATE FUNCTION connections_status()
 RETURNS TABLE (step pg_catalog.int4, migration pg_catalog.text, state pg_catalog.text, mode pg_catalog.text, row_count pg_catalog.int8,
 	applied_at pg_catalog.timestamptz, applied_by pg_catalog.text)
 AS 'MODULE_PATHNAME', 'connections_status'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION connections_status() IS 'the state of each step: applied, pending, running or interrupted; who and when is NULL for what others applied';
+COMMENT ON FUNCTION connections_status() IS 'the state of each step: applied, pending, running or interrupted; applied_at and applied_by are NULL for a step that another tool applied';
 
 CREATE FUNCTION connections_migrate(step pg_catalog.int4) RETURNS pg_catalog.int4
 AS 'MODULE_PATHNAME', 'connections_migrate'
@@ -281,7 +281,7 @@ CREATE FUNCTION connections_rehearse(step pg_catalog.int4)
 RETURNS TABLE (step pg_catalog.int4, migration pg_catalog.text, row_count pg_catalog.int8, duration pg_catalog.interval, wal_bytes pg_catalog.int8)
 AS 'MODULE_PATHNAME', 'connections_rehearse'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION connections_rehearse(pg_catalog.int4) IS 'takes the database forward to that version in the caller''s transaction and undoes it: for each step, taken by itself, the rows that it goes through, how long it took, and the bytes of WAL that this session wrote; nobody else can use the tables meanwhile; no rows when the database is there; errors 22004, 22023, 25001, 25006, 42P01, 42501, 55000, 55006, 55P03';
+COMMENT ON FUNCTION connections_rehearse(pg_catalog.int4) IS 'takes the database forward to that version in the caller''s transaction and undoes it: for each step, taken by itself, the rows that it goes through, how long it took, and the bytes of WAL that this session wrote; other sessions cannot use the tables until it returns; no rows if the database is at that version; errors 22004, 22023, 25001, 25006, 42P01, 42501, 55000, 55006, 55P03';
 
 CREATE PROCEDURE connections_migrate_online(step pg_catalog.int4)
 AS 'MODULE_PATHNAME', 'connections_migrate_online'
@@ -291,7 +291,7 @@ COMMENT ON PROCEDURE connections_migrate_online(pg_catalog.int4) IS 'takes the d
 CREATE PROCEDURE connections_rollback_online(step pg_catalog.int4 DEFAULT NULL)
 AS 'MODULE_PATHNAME', 'connections_rollback_online'
 LANGUAGE C;
-COMMENT ON PROCEDURE connections_rollback_online(pg_catalog.int4) IS 'takes the database back to that version, or with NULL one step, or undoes a half-done step, while the application keeps writing; commits as it goes; errors 22023, 25001, 25006, 42P01, 42501, 53000, 55000, 55006, 55P03';
+COMMENT ON PROCEDURE connections_rollback_online(pg_catalog.int4) IS 'takes the database back to that version, or with NULL one step, or undoes a partial step, while the application keeps writing; commits as it goes; errors 22023, 25001, 25006, 42P01, 42501, 53000, 55000, 55006, 55P03';
 
 CREATE FUNCTION connections_pause() RETURNS pg_catalog.bool
 AS 'MODULE_PATHNAME', 'connections_pause'
@@ -307,20 +307,20 @@ CREATE FUNCTION connections_seed_catalog(overrides pg_catalog.jsonb DEFAULT NULL
 RETURNS TABLE (slug pg_catalog.text, action pg_catalog.text)
 AS 'MODULE_PATHNAME', 'connections_seed_catalog'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION connections_seed_catalog(pg_catalog.jsonb) IS 'writes display_name, icon, cover and description of the registry to the catalog, by slug: inserted, updated or unchanged; overrides is an array of objects with a slug and any of these; errors 22023, 25006, 42P01, 42501, 55000';
+COMMENT ON FUNCTION connections_seed_catalog(pg_catalog.jsonb) IS 'writes display_name, icon, cover and description of the registry to available_connections, by slug: inserted, updated or unchanged; overrides is an array of objects with a slug and any of these; errors 22023, 25006, 42P01, 42501, 55000';
 
 CREATE FUNCTION connections_available()
 RETURNS TABLE (id pg_catalog.text, slug pg_catalog.text, display_name pg_catalog.text, auth_type pg_catalog.text,
 	icon pg_catalog.text, cover pg_catalog.text, description pg_catalog.text)
 AS 'MODULE_PATHNAME', 'connections_available'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION connections_available() IS 'the catalog by slug, as the application shows it; errors 42P01, 42501, 55000';
+COMMENT ON FUNCTION connections_available() IS 'the entries by slug, as the application shows them; errors 42P01, 42501, 55000';
 
 CREATE FUNCTION connections_verify()
 RETURNS TABLE (check_name pg_catalog.text, status pg_catalog.text, found pg_catalog.text, expected pg_catalog.text, hint pg_catalog.text)
 AS 'MODULE_PATHNAME', 'connections_verify'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION connections_verify() IS 'whether the version that the database is at is whole, as a report like that of connections_precheck()';
+COMMENT ON FUNCTION connections_verify() IS 'whether the database is completely at its version, as a report like that of connections_precheck()';
 
 -- Don't want these to be available to public.
 REVOKE ALL ON FUNCTION connections_migrate(pg_catalog.int4) FROM PUBLIC;
@@ -336,11 +336,11 @@ CREATE VIEW connections_redesign.history AS
 SELECT id, run_id, step, migration, direction, mode, state, row_count,
 	started_at, finished_at, applied_by, sqlstate, message
 FROM connections_redesign.run_step;
-COMMENT ON VIEW connections_redesign.history IS 'what was done, in the order of id; a failed atomic run leaves no row';
+COMMENT ON VIEW connections_redesign.history IS 'the steps that were applied or undone, in the order of id; a failed atomic run leaves no row';
 GRANT SELECT ON connections_redesign.history TO PUBLIC;
 
--- Who waits cannot write, so what is waited for is looked up by who looks.  Nothing in it may come from the schema that CREATE EXTENSION
--- chose, where others may have operators: not the = of NULLIF either.
+-- A session that waits cannot write, so the view looks up its blockers.  It must use nothing from the schema of CREATE EXTENSION, where
+-- another role may have created operators; NULLIF, too, looks up an = operator.
 CREATE VIEW connections_redesign.progress AS
 SELECT r.run_id, r.pid, r.step, r.migration, r.direction, r.phase, r.blocks_done, r.blocks_total, r.rows_done,
 	pg_catalog.round((r.rows OPERATOR(pg_catalog./) nullif(r.seconds, 0::pg_catalog.float8))::pg_catalog.numeric, 1) AS rows_per_second,
@@ -372,5 +372,5 @@ FROM (
 	) b
 	WHERE o.pid OPERATOR(pg_catalog.=) connections_redesign.migration_lock_pid()
 ) r;
-COMMENT ON VIEW connections_redesign.progress IS 'the online run in flight: where it is, how fast, what it waits for and on whom; rows_per_second, eta and bar are of the phase; no row without a run';
+COMMENT ON VIEW connections_redesign.progress IS 'the online run in progress: its position and speed, and the event and sessions that it waits for; rows_per_second, eta and bar are of the phase; no row without a run';
 GRANT SELECT ON connections_redesign.progress TO PUBLIC;
