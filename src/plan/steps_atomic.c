@@ -217,13 +217,13 @@ crd_step4_up(CrdPlanBuilder *builder)
 {
 	const CrdSchema *schema = builder->schema;
 	bool		has_id = crd_has_filled_ids(schema);
-	List	   *dictionary = crd_context_entry_types(builder->context);
-	const char **types = crd_type_literals(schema, dictionary);
+	List	   *entry_types = crd_context_entry_types(builder->context);
+	const char **types = crd_type_literals(schema, entry_types);
 	const char **ids = crd_id_literals(schema);
 	bool		exceptions = false;
 	ListCell   *lc;
 
-	foreach(lc, dictionary)
+	foreach(lc, entry_types)
 	{
 		CrdEntryType *entry_type = lfirst(lc);
 

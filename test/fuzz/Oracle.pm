@@ -28,10 +28,10 @@ sub new
 	$twin->do(<<'SQL');
 CREATE SCHEMA oracle;
 CREATE TABLE oracle.registry (slug text PRIMARY KEY, provider text, capability text, auth_type text);
-CREATE TABLE oracle.entry (id text PRIMARY KEY, slug text, auth_type text, display_name text, kept_slug text, kept_auth_type text, kept_display_name text, rest text);
+CREATE TABLE oracle.entry (id text PRIMARY KEY, slug text, auth_type text, display_name text, saved_slug text, saved_auth_type text, saved_display_name text, rest text);
 CREATE TABLE oracle.connection (key text PRIMARY KEY, provider text, type text, name text, config text, id text, label text, rest jsonb,
-	kept_type text, kept_for text, was_null boolean NOT NULL DEFAULT false);
-CREATE TABLE oracle.dictionary (id text PRIMARY KEY, type text);
+	saved_type text, saved_for text, was_null boolean NOT NULL DEFAULT false);
+CREATE TABLE oracle.entry_type (id text PRIMARY KEY, type text);
 CREATE VIEW oracle.known AS
 	SELECT e.id, e.slug, coalesce(r.provider, e.slug) AS provider, r.capability, e.auth_type FROM oracle.entry e LEFT JOIN oracle.registry r USING (slug);
 CREATE FUNCTION oracle.id_of(provider text, config text) RETURNS text LANGUAGE sql STABLE AS $$
@@ -76,7 +76,7 @@ sub actual
 	return \%result;
 }
 
-# An application has written a connection: before and after as it has them itself, NULL for a row that is not there.  The bridge's part is
+# An application has written a connection: before and after as it has them itself, NULL for a row that is not there.  The sync trigger's part is
 # worked out here.
 sub wrote
 {
@@ -97,7 +97,7 @@ sub wrote
 	}
 	if ($self->{version} >= 2)
 	{
-		# what an UPDATE changes, and an INSERT leaves out, the bridge fills
+		# what an UPDATE changes, and an INSERT leaves out, the sync trigger fills
 		$twin->do(<<'SQL', undef, @$after{qw(provider config provider config)}, $key);
 UPDATE oracle.connection SET id = oracle.id_of($1, $2)
 WHERE key = $5 AND (id IS NULL OR oracle.id_of(provider, config) IS DISTINCT FROM oracle.id_of($3, $4))
@@ -215,7 +215,7 @@ SQL
 			$twin->do(<<'SQL') if $online;
 SELECT jsonb_populate_record(NULL::connections.connections,
 	jsonb_build_object('provider', k.provider, 'type', CASE WHEN d.id IS NULL THEN k.auth_type ELSE d.type END))
-FROM oracle.known k LEFT JOIN oracle.dictionary d USING (id)
+FROM oracle.known k LEFT JOIN oracle.entry_type d USING (id)
 SQL
 			1;
 		} or do {
@@ -252,8 +252,8 @@ sub do_step1
 {
 	my ($self) = @_;
 	$self->{twin}->do(<<'SQL');
-UPDATE oracle.entry e SET auth_type = CASE WHEN kept_slug = slug THEN kept_auth_type ELSE (SELECT auth_type FROM oracle.registry r WHERE r.slug = e.slug) END,
-	display_name = CASE WHEN kept_slug = slug THEN kept_display_name END
+UPDATE oracle.entry e SET auth_type = CASE WHEN saved_slug = slug THEN saved_auth_type ELSE (SELECT auth_type FROM oracle.registry r WHERE r.slug = e.slug) END,
+	display_name = CASE WHEN saved_slug = slug THEN saved_display_name END
 SQL
 	return;
 }
@@ -261,7 +261,7 @@ SQL
 sub undo_step1
 {
 	my ($self) = @_;
-	$self->{twin}->do('UPDATE oracle.entry SET kept_slug = slug, kept_auth_type = auth_type, kept_display_name = display_name, auth_type = NULL, display_name = NULL');
+	$self->{twin}->do('UPDATE oracle.entry SET saved_slug = slug, saved_auth_type = auth_type, saved_display_name = display_name, auth_type = NULL, display_name = NULL');
 	return;
 }
 
@@ -283,10 +283,10 @@ sub do_step4
 {
 	my ($self) = @_;
 	$self->{twin}->do(<<'SQL');
-TRUNCATE oracle.dictionary;
-INSERT INTO oracle.dictionary SELECT id, (array_agg(type ORDER BY n DESC, type COLLATE "C"))[1]
+TRUNCATE oracle.entry_type;
+INSERT INTO oracle.entry_type SELECT id, (array_agg(type ORDER BY n DESC, type COLLATE "C"))[1]
 FROM (SELECT id, type, count(*) AS n FROM oracle.connection GROUP BY 1, 2) t GROUP BY 1;
-UPDATE oracle.connection SET kept_type = type, kept_for = id, label = CASE WHEN name = '' AND was_null THEN NULL ELSE name END, was_null = false,
+UPDATE oracle.connection SET saved_type = type, saved_for = id, label = CASE WHEN name = '' AND was_null THEN NULL ELSE name END, was_null = false,
 	provider = NULL, type = NULL, name = NULL
 SQL
 	return;
@@ -300,15 +300,15 @@ sub undo_step4
 	my $was_null = $self->{required}{name} ? 'label IS NULL' : 'false';
 	$self->{twin}->do(<<"SQL");
 UPDATE oracle.connection c SET provider = k.provider,
-	type = CASE WHEN kept_for = c.id THEN kept_type WHEN d.id IS NOT NULL THEN d.type ELSE k.auth_type END,
+	type = CASE WHEN saved_for = c.id THEN saved_type WHEN d.id IS NOT NULL THEN d.type ELSE k.auth_type END,
 	name = $name, was_null = $was_null, label = NULL,
 	config = CASE WHEN k.capability IS NULL OR k.capability = (config::json ->> 'capability') THEN config
 		WHEN config IS NOT NULL AND json_typeof(config::json) <> 'object' THEN config
 		ELSE jsonb_set(coalesce(config, '{}')::jsonb, '{capability}', to_jsonb(k.capability))::text END
-FROM oracle.known k LEFT JOIN oracle.dictionary d USING (id) WHERE k.id = c.id
+FROM oracle.known k LEFT JOIN oracle.entry_type d USING (id) WHERE k.id = c.id
 SQL
 	# each is new to the next migration
-	$self->{twin}->do('UPDATE oracle.connection SET kept_for = NULL, kept_type = NULL');
+	$self->{twin}->do('UPDATE oracle.connection SET saved_for = NULL, saved_type = NULL');
 	return;
 }
 

@@ -1,5 +1,5 @@
 
-# What the tests of runs that are stopped share: two applications that write, a run that waits at its gates, the faults, and all that can
+# What the tests of runs that are stopped share: two applications that write, a run that waits at its waitpoints, the faults, and all that can
 # be compared of a database.
 #
 # With CRD_ALL set, a test goes through all faults at all points.  With CRD_FIGURES set to the name of a file, it adds a line to it: how
@@ -24,7 +24,7 @@ our @EXPORT = qw(
 );
 
 # The advisory lock of connections_redesign.debug_waitpoint
-my $gate = 63726472;
+my $waitpoint_lock = 63726472;
 
 sub new_node
 {
@@ -227,12 +227,12 @@ sub end_run
 	return $run->{stderr};
 }
 
-# Nobody passes a gate that is closed.
+# Nobody passes a waitpoint that is closed.
 sub close_waitpoint
 {
 	my ($node, $database) = @_;
 	my $blocker = $node->background_psql($database);
-	$blocker->query_safe("SELECT pg_advisory_lock($gate)");
+	$blocker->query_safe("SELECT pg_advisory_lock($waitpoint_lock)");
 	return $blocker;
 }
 
@@ -246,18 +246,18 @@ sub open_waitpoint
 sub wait_for_waitpoint
 {
 	my ($run) = @_;
-	return wait_for_run($run, "EXISTS (SELECT FROM pg_locks WHERE pid = $run->{pid} AND locktype = 'advisory' AND objid = $gate AND NOT granted)");
+	return wait_for_run($run, "EXISTS (SELECT FROM pg_locks WHERE pid = $run->{pid} AND locktype = 'advisory' AND objid = $waitpoint_lock AND NOT granted)");
 }
 
-# Lets the run come from one gate to the next: a second blocker is in the queue behind it before the first one lets it go.  Returns
+# Lets the run come from one waitpoint to the next: a second blocker is in the queue behind it before the first one lets it go.  Returns
 # him; undef if the run has ended.
 sub next_waitpoint
 {
 	my ($run, $blocker) = @_;
 	my $next = $run->{node}->background_psql($run->{database});
-	$next->query_until(qr/queues/, "\\echo queues\nSELECT pg_advisory_lock($gate);\n");
-	$run->{node}->poll_query_until($run->{database}, "SELECT count(*) = 2 FROM pg_locks WHERE locktype = 'advisory' AND objid = $gate AND NOT granted")
-	  or die 'nobody is at the gate';
+	$next->query_until(qr/queues/, "\\echo queues\nSELECT pg_advisory_lock($waitpoint_lock);\n");
+	$run->{node}->poll_query_until($run->{database}, "SELECT count(*) = 2 FROM pg_locks WHERE locktype = 'advisory' AND objid = $waitpoint_lock AND NOT granted")
+	  or die 'nobody is at the waitpoint';
 	open_waitpoint($blocker);
 	return $next if wait_for_waitpoint($run);
 	$next->quit;
@@ -312,13 +312,13 @@ sub stop_run
 }
 
 # Stops a call at a point; what the states were.  A point where the run waits for its worker is one where the worker waits for somebody
-# who comes before it, when the run is at the gate.
+# who comes before it, when the run is at the waitpoint.
 sub stop_once
 {
 	my ($node, $database, $point, $call, $fault) = @_;
 	my $session = close_waitpoint($node, $database);
-	my $run = start_run($node, $database, $call, 'connections_redesign.debug_waitpoint' => $point->{gate} // $point->{name});
-	wait_for_waitpoint($run) or die "it did not come to the gate $point->{name}: " . end_run($run);
+	my $run = start_run($node, $database, $call, 'connections_redesign.debug_waitpoint' => $point->{waitpoint} // $point->{name});
+	wait_for_waitpoint($run) or die "it did not come to the waitpoint $point->{name}: " . end_run($run);
 	if ($point->{hold})
 	{
 		my $blocker = $session;

@@ -1,5 +1,5 @@
 --
--- check_dependents: what DROP COLUMN would refuse, or take along without a way back, is refused before anything is changed (55000), and the
+-- check_dependents: what DROP COLUMN would refuse, or take along without a rollback, is refused before anything is changed (55000), and the
 -- precheck names it.  Nothing is dropped with CASCADE.
 --
 \getenv abs_srcdir PG_ABS_SRCDIR
@@ -266,7 +266,7 @@ DROP MATERIALIZED VIEW connections.keeps_view;
 SELECT connections_migrate(4);
 ROLLBACK;
 
--- the way back: what depends on the new columns
+-- the rollback: what depends on the new columns
 BEGIN;
 SELECT connections_migrate(4);
 CREATE VIEW connections.joined AS

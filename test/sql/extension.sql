@@ -10,7 +10,7 @@ CREATE EXTENSION connections_redesign;
 \i :abs_srcdir/fixtures/begin.sql
 CREATE TEMP TABLE rows_before AS SELECT * FROM connections.connections;
 
--- At versions 2 and 3 the bridge is in use.
+-- At versions 2 and 3 the sync trigger is in use.
 SELECT connections_migrate(1);
 SELECT connections_migrate(2);
 DROP EXTENSION connections_redesign;

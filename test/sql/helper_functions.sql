@@ -24,7 +24,7 @@ SELECT j, connections_redesign.set_config_capability(j::json, 'a"b')
 FROM unnest(ARRAY['{}', ' { } ', '{"x" : 1}', '{"capability":null , "x":"\u0000"}', '{"x":1,"capability":{"y":2}}']) j;
 SELECT connections_redesign.set_config_capability('[]', 'a');
 
--- the bridge on tables that it does not understand leaves rows alone
+-- the sync trigger on tables that it does not understand leaves rows alone
 CREATE TABLE guest.odd (provider text, config int, available_connection_id int);
 CREATE TRIGGER b BEFORE INSERT OR UPDATE ON guest.odd FOR EACH ROW
 	EXECUTE FUNCTION connections_redesign.sync_to_new('google_workspace', 'sheets', '1');
@@ -39,7 +39,7 @@ INSERT INTO guest.bare VALUES (1) RETURNING *;
 CREATE TRIGGER d BEFORE DELETE ON guest.bare FOR EACH ROW EXECUTE FUNCTION connections_redesign.sync_to_new();
 DELETE FROM guest.bare;
 
--- a cast that he may not call, the bridge does not call for him
+-- a cast that he may not call, the sync trigger does not call for him
 RESET ROLE;
 CREATE TYPE public.regress_crd_secret AS ENUM ('gmail');
 CREATE FUNCTION public.regress_crd_reveal(public.regress_crd_secret) RETURNS text SECURITY DEFINER LANGUAGE plpgsql AS
@@ -60,7 +60,7 @@ DROP TABLE guest.caller;
 DROP TYPE public.regress_crd_secret CASCADE;
 SET ROLE regress_crd_guest;
 
--- those that write the keepsake, or read it, do so for the table of connections only
+-- those that write the saved state, or read it, do so for the table of connections only
 CREATE TABLE guest.connections (id int PRIMARY KEY, provider text, type text, label text, config jsonb, available_connection_id int);
 CREATE TRIGGER k AFTER INSERT OR UPDATE OR DELETE ON guest.connections FOR EACH ROW
 	EXECUTE FUNCTION connections_redesign.save_type('1', '=oauth2');
@@ -78,7 +78,7 @@ RESET ROLE;
 SELECT (SELECT count(*) FROM connections_redesign.saved_connection_type) AS exceptions, (SELECT count(*) FROM connections_redesign.saved_null_label) AS null_labels;
 SET ROLE regress_crd_guest;
 
--- the keepsake answers only those who own the tables, and there are none
+-- the saved state answers only those who own the tables, and there are none
 SELECT connections_redesign.saved_type(NULL, NULL, NULL);
 SELECT connections_redesign.saved_label_was_null('x');
 

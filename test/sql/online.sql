@@ -99,7 +99,7 @@ CALL connections_rollback_online();
 SELECT * FROM connections_plan(4, online => true);
 \echo :LAST_ERROR_SQLSTATE
 RESET ROLE;
--- the gate is for superusers; lag is seen by those who may see it
+-- the waitpoint is for superusers; lag is seen by those who may see it
 SET ROLE regress_crd_member;
 SET connections_redesign.debug_waitpoint = 'available_connections';
 SET connections_redesign.max_replication_lag = '1s';
@@ -199,7 +199,7 @@ CALL connections_rollback_online(0);
 :differences
 SELECT step, direction, mode, state, row_count, sqlstate FROM connections_redesign.history ORDER BY id;
 
--- the precheck of a way back that the rows do not allow
+-- the precheck of a rollback that the rows do not allow
 CALL connections_migrate_online(4);
 ALTER TABLE connections.connections DISABLE TRIGGER connections_audit;
 UPDATE connections.connections SET config = '["a"]' WHERE id = (SELECT id FROM connections.connections

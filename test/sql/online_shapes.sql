@@ -1,6 +1,6 @@
 --
 -- online_shapes: whatever the shape of the tables, the online mode leads where the atomic mode does, at each version, forward and back.
--- Everything that the system catalogs say, every row and the whole keepsake are compared on identical twins; see fixtures/compare_modes.sql.
+-- Everything that the system catalogs say, every row and the whole saved state are compared on identical twins; see fixtures/compare_modes.sql.
 --
 \getenv abs_srcdir PG_ABS_SRCDIR
 \i :abs_srcdir/fixtures/begin.sql
@@ -188,7 +188,7 @@ $$;
 \i :fixtures/typeorm/1.up.sql
 \i :fixtures/typeorm/2.up.sql
 \set ECHO all
--- there was no bridge: the new phase of step 3 puts it there; a row that was written meanwhile is not filled
+-- there was no sync trigger: the new phase of step 3 puts it there; a row that was written meanwhile is not filled
 SELECT DISTINCT step, purpose FROM connections_plan(3, online => true) WHERE statement LIKE 'CREATE TRIGGER%';
 INSERT INTO connections.connections (id, user_id, provider, type, name) VALUES (md5('late')::uuid, md5('user')::uuid, 'smtp', 'basic', 'late');
 CALL connections_migrate_online(4);

@@ -1,6 +1,6 @@
 --
 -- plan: connections_plan() prints what connections_migrate() and connections_rollback() run.  Its statements, run by hand one after
--- the other, lead to the same tables, row by row, and to the same keepsake; printing them changes nothing and locks nothing.
+-- the other, lead to the same tables, row by row, and to the same saved state; printing them changes nothing and locks nothing.
 --
 \getenv abs_srcdir PG_ABS_SRCDIR
 \set rows 110

@@ -65,7 +65,7 @@ SELECT connections_migrate(4);
 SELECT step, state, mode, row_count, applied_at IS NOT NULL AS dated, applied_by = session_user AS by_session_user FROM connections_status();
 SELECT step, direction, state, mode FROM connections_redesign.history
 WHERE run_id = (SELECT max(run_id) FROM connections_redesign.history) ORDER BY id;
--- what is kept of the tables is for nobody to read or write, nor is the ledger to be written
+-- what is kept of the tables is for nobody to read or write, nor is the history to be written
 SELECT count(*) FROM connections_redesign.saved_ddl;
 SELECT count(*) FROM connections_redesign.saved_connection_type;
 DELETE FROM connections_redesign.run_step;

@@ -169,7 +169,7 @@ SELECT connections_rehearse(3);
 ROLLBACK;
 :nothing_left
 
--- from a step that an online run left half done: it is settled first, as by the real run
+-- from a step that an online run left partial: it is settled first, as by the real run
 CALL connections_migrate_online(3);
 SELECT step, state FROM connections_status();
 DROP EVENT TRIGGER regress_crd_no_index;
@@ -192,7 +192,7 @@ COMMIT;
 DROP TRIGGER later ON connections.connections;
 SELECT step, direction, mode, state, row_count FROM connections_redesign.history ORDER BY id;
 
--- from a half-done way back, where the old columns are not filled yet: step 4 is applied again without going through the rows
+-- from a partial rollback, where the old columns are not filled yet: step 4 is applied again without going through the rows
 CREATE FUNCTION pg_temp.no_check() RETURNS event_trigger LANGUAGE plpgsql AS $$
 BEGIN
 	IF EXISTS (SELECT FROM connections_redesign.online_run WHERE phase = 'not_null') THEN

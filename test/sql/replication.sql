@@ -102,7 +102,7 @@ SELECT connections_migrate(3);
 ALTER TABLE connections.connections REPLICA IDENTITY DEFAULT;
 CALL connections_migrate_online(4);
 UPDATE connections.connections SET label = 'published';
--- on the way back
+-- on the rollback
 CREATE UNIQUE INDEX by_entry ON connections.connections (id, available_connection_id);
 ALTER TABLE connections.connections REPLICA IDENTITY USING INDEX by_entry;
 SELECT * FROM pg_temp.identities(3);

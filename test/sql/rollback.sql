@@ -1,5 +1,5 @@
 --
--- rollback: the way back loses nothing, whatever the new application wrote at version 4.  Old rows come back byte for byte; every
+-- rollback: the rollback loses nothing, whatever the new application wrote at version 4.  Old rows come back byte for byte; every
 -- other row gets legacy values that map to its entry again; what cannot be is refused, with the rows, before anything is changed.
 --
 \getenv abs_srcdir PG_ABS_SRCDIR
@@ -91,7 +91,7 @@ WHERE c.label IS NULL OR (p.slug = 'smtp' AND n <= 3) ORDER BY 1, 2;
 SELECT count(*) FILTER (WHERE label IS NULL) AS null_labels, count(*) FILTER (WHERE label = '') AS empty_labels FROM connections.connections;
 SELECT id FROM version_4 v FULL JOIN connections.connections c USING (id) WHERE v.available_connection_id IS DISTINCT FROM c.available_connection_id;
 
--- all the way back and forth: the mapping of every row gives its entry again, also of those of the sixth one
+-- all the rollback and forth: the mapping of every row gives its entry again, also of those of the sixth one
 SELECT connections_rollback(0);
 SELECT a.name, count(c.id) FROM connections.available_connections a
 LEFT JOIN connections.connections c ON a.name = CASE c.provider WHEN 'google_workspace' THEN c.config ->> 'capability' ELSE c.provider END

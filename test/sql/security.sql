@@ -137,7 +137,7 @@ SELECT DISTINCT step, lock_mode FROM connections_plan() ORDER BY 1, 2;
 SELECT connections_migrate(2);
 SELECT connections_migrate(3);
 INSERT INTO connections.connections (user_id, provider, type, name, config) VALUES
-	('00000000-0000-4000-8000-000000000000', 'google_workspace', 'x', 'through the bridge', '{"capability": "calendar"}');
+	('00000000-0000-4000-8000-000000000000', 'google_workspace', 'x', 'through the sync trigger', '{"capability": "calendar"}');
 SELECT connections_migrate(4);
 SELECT * FROM connections_seed_catalog('[{"slug": "gmail", "display_name": "Google Mail"}]');
 SELECT * FROM connections_seed_catalog();

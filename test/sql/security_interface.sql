@@ -65,7 +65,7 @@ CALL connections_rollback_online(0);
 SELECT connections_pause();
 SELECT connections_resume();
 SELECT * FROM connections_seed_catalog();
--- Nor may he stop a run at a gate, or write the extension's tables, with or without a trigger or a view of his own.
+-- Nor may he stop a run at a waitpoint, or write the extension's tables, with or without a trigger or a view of his own.
 SET connections_redesign.debug_waitpoint = 'backfill';
 SELECT set_config('connections_redesign.debug_waitpoint', 'backfill', true);
 SHOW connections_redesign.debug_waitpoint;
@@ -116,7 +116,7 @@ CREATE DOMAIN pg_temp.int8 AS pg_catalog.int4 CHECK (false);
 CREATE DOMAIN pg_temp.jsonb AS pg_catalog.int4 CHECK (false);
 CREATE FUNCTION pg_temp.format(pg_catalog.text, VARIADIC "any") RETURNS pg_catalog.text LANGUAGE internal AS 'text_format';
 CREATE FUNCTION pg_temp.lower(pg_catalog.text) RETURNS pg_catalog.text LANGUAGE plpgsql AS $$ BEGIN RAISE 'pwned'; END $$;
-CREATE FUNCTION pg_temp.kept_type(pg_catalog.text, pg_catalog.text, pg_catalog.text) RETURNS pg_catalog.text LANGUAGE plpgsql AS $$ BEGIN RAISE 'pwned'; END $$;
+CREATE FUNCTION pg_temp.saved_type(pg_catalog.text, pg_catalog.text, pg_catalog.text) RETURNS pg_catalog.text LANGUAGE plpgsql AS $$ BEGIN RAISE 'pwned'; END $$;
 CREATE FUNCTION pg_temp.pwned(pg_catalog.text, pg_catalog.text) RETURNS pg_catalog.bool LANGUAGE plpgsql AS $$ BEGIN RAISE 'pwned'; END $$;
 CREATE OPERATOR pg_temp.= (LEFTARG = pg_catalog.text, RIGHTARG = pg_catalog.text, FUNCTION = pg_temp.pwned);
 SET search_path = pg_temp, pg_catalog, public;

@@ -39,7 +39,7 @@ SET client_min_messages = warning;
 CALL connections_migrate_online(4);
 SELECT * FROM connections.seen;
 
--- so that the way back has rows to change
+-- so that the rollback has rows to change
 SET ROLE regress_crd_owner;
 UPDATE connections.connections SET label = NULL WHERE id = 2 \g /dev/null
 UPDATE connections.connections SET available_connection_id = 1 WHERE id = 4 \g /dev/null

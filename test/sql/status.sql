@@ -30,7 +30,7 @@ TABLE pg_temp.status;
 TABLE pg_temp.history;
 
 -- a failed atomic run leaves no row, as it leaves nothing else
-INSERT INTO connections.connections (user_id, provider, type, name) VALUES (md5('user')::uuid, 'nobody', 'oauth2', 'unmapped');
+INSERT INTO connections.connections (id, user_id, provider, type, name) VALUES (md5('id')::uuid, md5('user')::uuid, 'nobody', 'oauth2', 'unmapped');
 SELECT connections_migrate(4);
 SELECT count(*) FROM pg_temp.history WHERE state <> 'applied';
 TABLE pg_temp.status;

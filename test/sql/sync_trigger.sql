@@ -49,7 +49,7 @@ UPDATE connections.connections SET available_connection_id = NULL WHERE name = '
 UPDATE connections.connections SET available_connection_id = NULL WHERE name = 'gopher';
 SELECT * FROM pg_temp.slugs('given', 'given to none', 'gmail', 'gopher');
 
--- an UPDATE of another column fills a row that was not filled, as those that were written before the bridge was there
+-- an UPDATE of another column fills a row that was not filled, as those that were written before the sync trigger was there
 SET session_replication_role = replica;
 ALTER TABLE connections.connections DISABLE TRIGGER "~connections_redesign_sync_new";
 UPDATE connections.connections SET available_connection_id = NULL WHERE name IN ('sheets', 'calendar');
@@ -65,7 +65,7 @@ UPDATE connections.connections SET type = 'y' WHERE name = 'calendar';
 RESET session_replication_role;
 SELECT * FROM pg_temp.slugs('replicated', 'calendar');
 
--- the table's own BEFORE triggers fire first: what they write is what the bridge reads
+-- the table's own BEFORE triggers fire first: what they write is what the sync trigger reads
 CREATE FUNCTION connections.lower_provider() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
 	NEW.provider := lower(trim(NEW.provider));
@@ -108,7 +108,7 @@ SELECT pg_temp.put('bad', 'gopher', '{}');
 UPDATE connections.connections SET available_connection_id = '0c0a1e9d-0000-4000-8000-000000000009' WHERE name = 'third';
 \echo :LAST_ERROR_SQLSTATE
 DELETE FROM connections.connections WHERE name = 'third';
--- at version 4 it is gone, on the way back it is there again
+-- at version 4 it is gone, on the rollback it is there again
 SELECT connections_migrate(4);
 SELECT count(*) FROM pg_trigger WHERE tgname LIKE '~conn%';
 SELECT connections_rollback(3);
@@ -130,7 +130,7 @@ INSERT INTO connections.connections (user_id, provider, type, name) VALUES (md5(
 DROP TRIGGER statement ON connections.connections;
 -- on a table that it does not know it does nothing
 CREATE TABLE connections.other (n int);
-CREATE TRIGGER bridge BEFORE INSERT ON connections.other FOR EACH ROW EXECUTE FUNCTION connections_redesign.sync_to_new('a', 'b', 'c');
+CREATE TRIGGER sync_trigger BEFORE INSERT ON connections.other FOR EACH ROW EXECUTE FUNCTION connections_redesign.sync_to_new('a', 'b', 'c');
 INSERT INTO connections.other VALUES (1) RETURNING n;
 -- its name is taken: by another trigger
 CREATE TRIGGER "~connections_redesign_sync_new" BEFORE INSERT ON connections.connections FOR EACH ROW EXECUTE FUNCTION connections.touch_updated_at();

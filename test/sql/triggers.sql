@@ -44,7 +44,7 @@ CREATE CONSTRAINT TRIGGER of_catalog_deferred AFTER UPDATE OF icon ON connection
 CREATE RULE also AS ON UPDATE TO connections.connections WHERE OLD.user_id <> NEW.user_id DO ALSO INSERT INTO connections.fired (name) VALUES ('also');
 :remember
 
--- atomic; a NULL label and one that points elsewhere, so that the way back has rows to change
+-- atomic; a NULL label and one that points elsewhere, so that the rollback has rows to change
 SELECT connections_migrate(2);
 SELECT connections_migrate(4);
 TABLE connections.fired;

@@ -61,7 +61,7 @@ SELECT connections_rollback(0);
 SELECT * FROM pg_temp.off_legacy();
 ROLLBACK;
 
--- version 2 without the bridge: the application went on writing, and some rows do not have the entry that they map to
+-- version 2 without the sync trigger: the application went on writing, and some rows do not have the entry that they map to
 BEGIN;
 \set ECHO none
 \i :typeorm/1.up.sql

@@ -1,6 +1,6 @@
 --
 -- types: ids, provider, type, name and config of every type that a legacy schema may have.  Each variant goes forward through version 2,
--- where the bridge fills a row, to version 4, and back to what it was; json that jsonb would not hold keeps every byte.
+-- where the sync trigger fills a row, to version 4, and back to what it was; json that jsonb would not hold keeps every byte.
 --
 \getenv abs_srcdir PG_ABS_SRCDIR
 \set rows 110
@@ -130,7 +130,7 @@ UNION ALL (SELECT id, provider, type, name, config::text, updated_at FROM connec
 SELECT connections_migrate(2);
 SELECT a.slug, c.provider, c.config FROM connections.connections c JOIN connections.available_connections a ON a.id = c.available_connection_id
 WHERE c.name = 'json' ORDER BY c.config::text COLLATE "C";
--- the bridge reads the same from them
+-- the sync trigger reads the same from them
 DELETE FROM connections.connections WHERE name = 'json';
 SELECT sum(pg_temp.put(provider, config::json)) FROM (VALUES
 	('google_workspace', '{"\u0063apability": "\u0073heets"}'),
@@ -152,7 +152,7 @@ SELECT a.slug, c.config FROM connections.connections c LEFT JOIN connections.ava
 WHERE c.name = 'json' ORDER BY a.slug COLLATE "C", c.config::text COLLATE "C";
 SELECT found FROM connections_precheck(3) WHERE check_name = 'mapping' AND status = 'error';
 SELECT connections_migrate(3);
--- the way back sets the one key in the text, and leaves the rest of it alone
+-- the rollback sets the one key in the text, and leaves the rest of it alone
 DELETE FROM connections.connections WHERE available_connection_id IS NULL OR name = 'json';
 SELECT connections_migrate(4);
 CREATE TEMP TABLE put (n int, before json);

@@ -145,9 +145,9 @@ is(precheck($_), 'ok|none', "$_: nothing to report any more") foreach qw(locks o
 # Stopped in the middle.  The index stops the rewrite while somebody has the advisory lock.
 my $rebuilding = q{SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'advisory' AND query ~ 'connections_migrate'};
 $node->safe_psql('postgres', q{
-	CREATE FUNCTION connections.gate(text) RETURNS text IMMUTABLE LANGUAGE plpgsql
+	CREATE FUNCTION connections.waitpoint(text) RETURNS text IMMUTABLE LANGUAGE plpgsql
 		AS $$ BEGIN PERFORM pg_catalog.pg_advisory_xact_lock_shared(1); RETURN $1; END $$;
-	CREATE INDEX gate ON connections.connections (connections.gate(name))});
+	CREATE INDEX waitpoint ON connections.connections (connections.waitpoint(name))});
 my $blocker = $node->background_psql('postgres', on_error_stop => 1);
 $blocker->query('SELECT pg_advisory_lock(1)');
 

@@ -56,7 +56,7 @@ is(run_fixture($standby, 'app', 0, 'checksum'), run_fixture($node, 'app', 0, 'ch
 $standby->safe_psql('postgres', 'SELECT pg_wal_replay_pause()');
 $standby->poll_query_until('postgres', "SELECT pg_get_wal_replay_pause_state() = 'paused'");
 $run = start_run($node, 'app', 'CALL connections_rollback_online(0)', %settings);
-ok(wait_for_run($run, "(SELECT waiting_for ~ '^standby' FROM connections_redesign.progress)"), 'the way back waits, too') or diag(end_run($run));
+ok(wait_for_run($run, "(SELECT waiting_for ~ '^standby' FROM connections_redesign.progress)"), 'the rollback waits, too') or diag(end_run($run));
 $node->safe_psql('postgres', "SELECT pg_cancel_backend($run->{pid})");
 like(end_run($run), qr/57014/, 'it can be canceled');
 like(setbacks($node, 'app'), qr/^4 down online canceled 57014$/, 'history knows');

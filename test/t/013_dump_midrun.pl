@@ -136,7 +136,7 @@ foreach my $direction ('up', 'down')
 		my $is_batch = $point->{name} =~ /^in /;
 		my $blocker = close_waitpoint($node, 'source');
 		my $run = start_run($node, 'source', $online, 'connections_redesign.debug_waitpoint' => $point->{name});
-		wait_for_waitpoint($run) or die "it did not come to the gate $point->{name}: " . end_run($run);
+		wait_for_waitpoint($run) or die "it did not come to the waitpoint $point->{name}: " . end_run($run);
 		$blocker = next_waitpoint($run, $blocker) || die end_run($run) if $point->{name} eq 'in backfill';
 		$node->safe_psql('source', 'SELECT connections_pause()') if $is_batch;
 		if ($ENV{CRD_ALL} || $is_batch || $npoints++ % 3 == 0)

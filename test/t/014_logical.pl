@@ -85,10 +85,10 @@ my $both = 'FOR TABLE connections.connections, connections.available_connections
 # Runs a call while an application writes.
 sub run_and_write
 {
-	my ($node, $database, $call, $gate, $time) = @_;
+	my ($node, $database, $call, $waitpoint_lock, $time) = @_;
 	my $blocker = close_waitpoint($node, $database);
-	my $run = start_run($node, $database, $call, 'connections_redesign.debug_waitpoint' => $gate);
-	ok(wait_for_waitpoint($run), "$database: it comes to $gate") or die end_run($run);
+	my $run = start_run($node, $database, $call, 'connections_redesign.debug_waitpoint' => $waitpoint_lock);
+	ok(wait_for_waitpoint($run), "$database: it comes to $waitpoint_lock") or die end_run($run);
 	application_writes($publisher, $database, undef, $time);
 	open_waitpoint($blocker);
 	unlike(end_run($run), qr/ERROR/, "$database: $call");
@@ -161,7 +161,7 @@ is_same('atomic', 'version 4 on both by the atomic mode');
 $offset = -s $subscriber->logfile;
 $publisher->safe_psql('atomic', 'SELECT connections_rollback(0)');
 application_writes($publisher, 'atomic', 'old', 3);
-is_halted('on the way back, too', 'name');
+is_halted('on the rollback, too', 'name');
 is($subscriber->safe_psql('atomic', 'SELECT connections_rollback(0)'), '0', 'it is taken there');
 is_same('atomic', 'version 0 on both by the atomic mode', 'saved_null_label', 'saved_key_expression');
 

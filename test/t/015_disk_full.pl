@@ -104,7 +104,7 @@ foreach my $direction ('up', 'down')
 		begin($direction);
 		my $blocker = close_waitpoint($node, 'filled');
 		my $run = start_run($node, 'filled', $online, 'connections_redesign.debug_waitpoint' => $phase);
-		wait_for_waitpoint($run) or die "it did not come to the gate $phase: " . end_run($run);
+		wait_for_waitpoint($run) or die "it did not come to the waitpoint $phase: " . end_run($run);
 		fill_disk(0);
 		open_waitpoint($blocker);
 		like(end_run($run), $full, "$direction, online, $phase: it ends");

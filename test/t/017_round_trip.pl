@@ -1,5 +1,5 @@
 
-# The claim: the way back restores all of it.  Tables that have everything at once that a table of the property test can have are taken to
+# The claim: the rollback restores all of it.  Tables that have everything at once that a table of the property test can have are taken to
 # version 4 and back, in each mode, and pg_dump shows what it showed before, but for the columns' order; so do the rows.
 
 use strict;

@@ -41,7 +41,7 @@ foreach (
 	my ($direction, $target, $call, $rewrite) = @$_;
 	my @points = atomic_points($node, "template_$direction", $target);
 	my @statements = split(/\n/, $node->safe_psql("template_$direction", "SELECT replace(statement, E'\\n', ' ') FROM connections_plan($target) ORDER BY seq"));
-	is(@points, @statements + 1, "$direction: a gate before each statement, and one at the end");
+	is(@points, @statements + 1, "$direction: a waitpoint before each statement, and one at the end");
 
 	# after the rewrite
 	my ($rewritten) = grep { $statements[ $_ - 2 ] =~ $rewrite } 2 .. @statements;

@@ -45,7 +45,7 @@ sub stop_worker_at
 {
 	my ($direction, $call, $atomic, $step, $phase, $wait) = @_;
 	my ($what, $hold, $waiting, $left) = @$wait;
-	my %point = (name => "$phase $what", gate => $phase, step => $step, hold => $hold, waiting => $waiting);
+	my %point = (name => "$phase $what", waitpoint => $phase, step => $step, hold => $hold, waiting => $waiting);
 	$point{left} = sub {
 		is( $node->safe_psql('stopped', q{
 				SELECT string_agg(CASE WHEN indisready THEN 'not valid' ELSE 'not ready' END, ' ') FROM pg_index

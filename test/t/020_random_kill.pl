@@ -184,7 +184,7 @@ sub check_whole
 	count_rows($rows);
 	is($off, '', "$name: every row is what the application means");
 	is(states($node, 'app'), join(' ', ($version ? 'applied' : 'pending') x 4), "$name: all steps are done") if $version;
-	is($node->safe_psql('app', 'SELECT count(*) FROM connections_redesign.online_run'), '0', "$name: no step is half done");
+	is($node->safe_psql('app', 'SELECT count(*) FROM connections_redesign.online_run'), '0', "$name: no step is partial");
 	is(verify_errors($node, 'app'), '', "$name: verify finds no error");
 	return;
 }

@@ -85,7 +85,7 @@ foreach my $database (sort keys %interrupted)
 {
 	my $blocker = close_waitpoint($old, $database);
 	my $run = start_run($old, $database, $databases{$database}[1], 'connections_redesign.debug_waitpoint' => $interrupted{$database});
-	wait_for_waitpoint($run) or die "it did not come to the gate: " . end_run($run);
+	wait_for_waitpoint($run) or die "it did not come to the waitpoint: " . end_run($run);
 	push @runs, [ $run, $blocker ];
 }
 $old->stop;
