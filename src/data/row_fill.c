@@ -45,8 +45,8 @@ static bool points_to_same_entry(CrdRowFill *fill, HeapTuple a, HeapTuple b,
 								 TupleDesc desc);
 static HeapTuple fill_id(CrdRowFill *fill, HeapTuple tuple, HeapTuple old,
 						 TupleDesc desc);
-static HeapTuple fill_legacy(CrdRowFill *fill, HeapTuple tuple, HeapTuple old,
-							 TupleDesc desc);
+static CrdFilledRow fill_legacy(CrdRowFill *fill, HeapTuple tuple, HeapTuple old,
+								TupleDesc desc);
 static bool has_null_label(CrdRowFill *fill, HeapTuple tuple, TupleDesc desc);
 static HeapTuple fill_null_label(CrdRowFill *fill, HeapTuple tuple,
 								 TupleDesc desc);
@@ -100,51 +100,32 @@ crd_row_fill_needed(CrdRowFill *fill, HeapTuple tuple, TupleDesc desc)
 	return false;
 }
 
-HeapTuple
+CrdFilledRow
 crd_row_fill_apply(CrdRowFill *fill, HeapTuple tuple, TupleDesc desc)
 {
 	return crd_row_fill(fill, tuple, NULL, desc);
 }
 
-/*
- * The row as it should be, or NULL to leave it as it is; "old" is what an UPDATE
- * found, or NULL.
- */
-HeapTuple
+CrdFilledRow
 crd_row_fill(CrdRowFill *fill, HeapTuple tuple, HeapTuple old, TupleDesc desc)
 {
+	CrdFilledRow filled = {NULL, NULL};
+
 	switch (fill->fix)
 	{
 		case CRD_FIX_ENTRY_ID:
-			return fill_id(fill, tuple, old, desc);
+			filled.tuple = fill_id(fill, tuple, old, desc);
+			break;
 		case CRD_FIX_LEGACY_COLUMNS:
-			return fill_legacy(fill, tuple, old, desc);
+			filled = fill_legacy(fill, tuple, old, desc);
+			break;
 		case CRD_FIX_NULL_LABELS:
-			return fill_null_label(fill, tuple, desc);
+			filled.tuple = fill_null_label(fill, tuple, desc);
+			break;
 		case CRD_SAVE_TYPE:
 			break;
 	}
-	return NULL;
-}
-
-void
-crd_row_fill_flush(CrdRowFill *fill)
-{
-	CrdResult	rows = {list_length(fill->null_labels), NULL};
-	const char ***row;
-
-	if (rows.nrows == 0)
-		return;
-	row = palloc(sizeof(*row) * rows.nrows);
-	for (int i = 0; i < rows.nrows; i++)
-	{
-		row[i] = palloc(sizeof(char *));
-		row[i][0] = list_nth(fill->null_labels, i);
-	}
-	rows.row = (const char *const *const *) row;
-	crd_save_null_labels(&rows, NULL);
-	list_free_deep(fill->null_labels);
-	fill->null_labels = NIL;
+	return filled;
 }
 
 
@@ -161,7 +142,6 @@ crd_row_fill_of_trigger(Relation rel, const Trigger *trigger, CrdRowFix fix,
 	int			width = fix == CRD_FIX_ENTRY_ID ? 3 : fix == CRD_SAVE_TYPE ? 2 : 4;
 
 	fill->fix = fix;
-	fill->context = context;
 	open_column(&fill->provider, rel, SPI_fnumber(desc, "provider"));
 	open_column(&fill->type, rel, SPI_fnumber(desc, "type"));
 	open_column(&fill->label, rel, SPI_fnumber(desc, "label"));
@@ -494,9 +474,10 @@ has_null_label(CrdRowFill *fill, HeapTuple tuple, TupleDesc desc)
  * The row with provider, type and a config that say what it points to, and with
  * an empty label where it must not be NULL.
  */
-static HeapTuple
+static CrdFilledRow
 fill_legacy(CrdRowFill *fill, HeapTuple tuple, HeapTuple old, TupleDesc desc)
 {
+	CrdFilledRow filled = {NULL, NULL};
 	const CrdRowEntry *entry = entry_of_id(fill, tuple, desc);
 	bool		moved = old && !points_to_same_entry(fill, old, tuple, desc);
 	int			columns[4];
@@ -543,25 +524,21 @@ fill_legacy(CrdRowFill *fill, HeapTuple tuple, HeapTuple old, TupleDesc desc)
 	}
 
 	/*
-	 * This keeps the key of a row that may not come to be: after INSERT ...
-	 * ON CONFLICT DO NOTHING, the row that was in its way will have a NULL
-	 * label if its own is empty.  An AFTER trigger would know which row it
-	 * is, but not that its label was NULL; and an upsert writes
+	 * A trigger saves the key of a row that may not be inserted: after INSERT
+	 * ... ON CONFLICT DO NOTHING, the row that was in its way will have a
+	 * NULL label if its own is empty.  An AFTER trigger would know which row
+	 * it is, but not that its label was NULL; and an upsert writes
 	 * excluded.label, which is empty already.
 	 */
 	if (has_null_label(fill, tuple, desc))
 	{
-		MemoryContext context = MemoryContextSwitchTo(fill->context);
-
-		fill->null_labels = lappend(fill->null_labels,
-									crd_row_key_text(fill, tuple, desc));
-		MemoryContextSwitchTo(context);
+		filled.null_label_key = crd_row_key_text(fill, tuple, desc);
 		columns[ncolumns] = fill->label.attnum;
 		values[ncolumns++] = column_value(desc, fill->label.attnum, "");
 	}
-	if (ncolumns == 0)
-		return NULL;
-	return heap_modify_tuple_by_cols(tuple, desc, ncolumns, columns, values, nulls);
+	if (ncolumns > 0)
+		filled.tuple = heap_modify_tuple_by_cols(tuple, desc, ncolumns, columns, values, nulls);
+	return filled;
 }
 
 /* The row with a NULL label, where it is empty and was NULL before. */

@@ -212,13 +212,20 @@ fire_sync_trigger(FunctionCallInfo fcinfo, CrdRowFix fix)
 	CrdRowFill *fill = row_fill_of_trigger(fcinfo, fix, TRIGGER_EVENT_BEFORE);
 	bool		update = TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event);
 	HeapTuple	tuple = update ? trigdata->tg_newtuple : trigdata->tg_trigtuple;
-	HeapTuple	filled = NULL;
+	CrdFilledRow filled = {NULL, NULL};
 
 	if (fill->nentries > 0)
 		filled = crd_row_fill(fill, tuple, update ? trigdata->tg_trigtuple : NULL,
 							  RelationGetDescr(trigdata->tg_relation));
-	crd_row_fill_flush(fill);
-	return PointerGetDatum(filled ? filled : tuple);
+	if (filled.null_label_key)
+	{
+		const char *key = filled.null_label_key;
+		const char *const *row = &key;
+		CrdResult	rows = {1, &row};
+
+		crd_save_null_labels(&rows, NULL);
+	}
+	return PointerGetDatum(filled.tuple ? filled.tuple : tuple);
 }
 
 /*
