@@ -173,7 +173,7 @@ crd_row_fill_of_trigger(Relation rel, const Trigger *trigger, CrdRowFix fix,
 			char	  **args = &trigger->tgargs[skip + width * i];
 			CrdRowEntry *entry = &fill->entries[i];
 			const char *capability = "";
-			const char *kept_type = "";
+			const char *type_arg = "";
 
 			if (fix == CRD_FIX_ENTRY_ID)
 			{
@@ -189,12 +189,12 @@ crd_row_fill_of_trigger(Relation rel, const Trigger *trigger, CrdRowFix fix,
 					entry->provider = pstrdup(args[1]);
 					capability = args[2];
 				}
-				kept_type = args[width - 1];
+				type_arg = args[width - 1];
 			}
 			entry->id = OidInputFunctionCall(input, unconstify(char *, entry->id_text), ioparam,
 											 TupleDescAttr(desc, fill->id.attnum - 1)->atttypmod);
 			entry->capability = capability[0] ? pstrdup(capability) : NULL;
-			entry->type = kept_type[0] ? pstrdup(kept_type + 1) : NULL;
+			entry->type = type_arg[0] ? pstrdup(type_arg + 1) : NULL;
 		}
 		fill->nentries = nentries;
 	}
@@ -219,7 +219,7 @@ is_connections(Relation rel)
 
 /*
  * The table's owner must be allowed to call a cast, as for the functions of its
- * triggers: nobody else checks that.  Else the column reads as it is sent out.
+ * triggers: no other code checks that.  Otherwise use the output function.
  */
 static void
 open_column(CrdRowColumn *column, Relation rel, int attnum)
@@ -462,7 +462,7 @@ fill_id(CrdRowFill *fill, HeapTuple tuple, HeapTuple old, TupleDesc desc)
 	return heap_modify_tuple_by_cols(tuple, desc, 1, &fill->id.attnum, &id, &isnull);
 }
 
-/* Whether a row has a NULL label that is to be empty. */
+/* Whether a row has a NULL label that must become empty. */
 static bool
 has_null_label(CrdRowFill *fill, HeapTuple tuple, TupleDesc desc)
 {
@@ -490,7 +490,7 @@ fill_legacy(CrdRowFill *fill, HeapTuple tuple, HeapTuple old, TupleDesc desc)
 
 	if (entry && (provider == NULL || moved))
 	{
-		const char *kept = entry->type;
+		const char *saved_type = entry->type;
 
 		if (provider == NULL || strcmp(provider, entry->provider) != 0)
 		{
@@ -502,14 +502,14 @@ fill_legacy(CrdRowFill *fill, HeapTuple tuple, HeapTuple old, TupleDesc desc)
 			/* the writer's snapshot may be older than the saved types */
 			PushActiveSnapshot(GetLatestSnapshot());
 			(void) crd_find_connection_type(fill->filter, crd_row_key_text(fill, tuple, desc),
-											entry->id_text, &kept);
+											entry->id_text, &saved_type);
 			PopActiveSnapshot();
 		}
 		if (type == NULL || moved)
 		{
 			columns[ncolumns] = fill->type.attnum;
-			nulls[ncolumns] = kept == NULL;
-			values[ncolumns++] = kept ? column_value(desc, fill->type.attnum, kept) : (Datum) 0;
+			nulls[ncolumns] = saved_type == NULL;
+			values[ncolumns++] = saved_type ? column_value(desc, fill->type.attnum, saved_type) : (Datum) 0;
 		}
 	}
 	if (entry && entry->capability)

@@ -19,10 +19,9 @@ typedef enum CrdRowFix
 {
 	CRD_FIX_ENTRY_ID,			/* available_connection_id, as the sync
 								 * trigger */
-	CRD_FIX_LEGACY_COLUMNS,		/* provider, type and so on, as the bridge
-								 * back */
+	CRD_FIX_LEGACY_COLUMNS,		/* as the reverse sync trigger */
 	CRD_FIX_NULL_LABELS,		/* labels that were NULL before a rollback */
-	CRD_SAVE_TYPE				/* nothing: what the type keeper looks at */
+	CRD_SAVE_TYPE				/* no fix: for the type save trigger */
 } CrdRowFix;
 
 /* How a column reads as text: like column::text */
@@ -89,7 +88,7 @@ typedef struct CrdFilledRow
 extern CrdRowFill *crd_row_fill_open(Relation rel, CrdRowFix fix,
 									 MemoryContext context);
 
-/* Whether the row is to be filled; crd_row_fill_apply() may find that it cannot. */
+/* Whether the row needs the fix; crd_row_fill_apply() may have none for it. */
 extern bool crd_row_fill_needed(CrdRowFill *fill, HeapTuple tuple,
 								TupleDesc desc);
 
