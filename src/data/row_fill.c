@@ -45,8 +45,8 @@ static bool points_to_same_entry(CrdRowFill *fill, HeapTuple a, HeapTuple b,
 								 TupleDesc desc);
 static HeapTuple fill_id(CrdRowFill *fill, HeapTuple tuple, HeapTuple old,
 						 TupleDesc desc);
-static HeapTuple fill_legacy(CrdRowFill *fill, HeapTuple tuple, HeapTuple old,
-							 TupleDesc desc);
+static CrdFilledRow fill_legacy(CrdRowFill *fill, HeapTuple tuple, HeapTuple old,
+								TupleDesc desc);
 static bool has_null_label(CrdRowFill *fill, HeapTuple tuple, TupleDesc desc);
 static HeapTuple fill_null_label(CrdRowFill *fill, HeapTuple tuple,
 								 TupleDesc desc);
@@ -100,51 +100,32 @@ crd_row_fill_needed(CrdRowFill *fill, HeapTuple tuple, TupleDesc desc)
 	return false;
 }
 
-HeapTuple
+CrdFilledRow
 crd_row_fill_apply(CrdRowFill *fill, HeapTuple tuple, TupleDesc desc)
 {
 	return crd_row_fill(fill, tuple, NULL, desc);
 }
 
-/*
- * The row as it should be, or NULL to leave it as it is; "old" is what an UPDATE
- * found, or NULL.
- */
-HeapTuple
+CrdFilledRow
 crd_row_fill(CrdRowFill *fill, HeapTuple tuple, HeapTuple old, TupleDesc desc)
 {
+	CrdFilledRow filled = {NULL, NULL};
+
 	switch (fill->fix)
 	{
 		case CRD_FIX_ENTRY_ID:
-			return fill_id(fill, tuple, old, desc);
+			filled.tuple = fill_id(fill, tuple, old, desc);
+			break;
 		case CRD_FIX_LEGACY_COLUMNS:
-			return fill_legacy(fill, tuple, old, desc);
+			filled = fill_legacy(fill, tuple, old, desc);
+			break;
 		case CRD_FIX_NULL_LABELS:
-			return fill_null_label(fill, tuple, desc);
+			filled.tuple = fill_null_label(fill, tuple, desc);
+			break;
 		case CRD_SAVE_TYPE:
 			break;
 	}
-	return NULL;
-}
-
-void
-crd_row_fill_flush(CrdRowFill *fill)
-{
-	CrdResult	rows = {list_length(fill->null_labels), NULL};
-	const char ***row;
-
-	if (rows.nrows == 0)
-		return;
-	row = palloc(sizeof(*row) * rows.nrows);
-	for (int i = 0; i < rows.nrows; i++)
-	{
-		row[i] = palloc(sizeof(char *));
-		row[i][0] = list_nth(fill->null_labels, i);
-	}
-	rows.row = (const char *const *const *) row;
-	crd_save_null_labels(&rows, NULL);
-	list_free_deep(fill->null_labels);
-	fill->null_labels = NIL;
+	return filled;
 }
 
 
@@ -161,7 +142,6 @@ crd_row_fill_of_trigger(Relation rel, const Trigger *trigger, CrdRowFix fix,
 	int			width = fix == CRD_FIX_ENTRY_ID ? 3 : fix == CRD_SAVE_TYPE ? 2 : 4;
 
 	fill->fix = fix;
-	fill->context = context;
 	open_column(&fill->provider, rel, SPI_fnumber(desc, "provider"));
 	open_column(&fill->type, rel, SPI_fnumber(desc, "type"));
 	open_column(&fill->label, rel, SPI_fnumber(desc, "label"));
@@ -193,7 +173,7 @@ crd_row_fill_of_trigger(Relation rel, const Trigger *trigger, CrdRowFix fix,
 			char	  **args = &trigger->tgargs[skip + width * i];
 			CrdRowEntry *entry = &fill->entries[i];
 			const char *capability = "";
-			const char *kept_type = "";
+			const char *type_arg = "";
 
 			if (fix == CRD_FIX_ENTRY_ID)
 			{
@@ -209,12 +189,12 @@ crd_row_fill_of_trigger(Relation rel, const Trigger *trigger, CrdRowFix fix,
 					entry->provider = pstrdup(args[1]);
 					capability = args[2];
 				}
-				kept_type = args[width - 1];
+				type_arg = args[width - 1];
 			}
 			entry->id = OidInputFunctionCall(input, unconstify(char *, entry->id_text), ioparam,
 											 TupleDescAttr(desc, fill->id.attnum - 1)->atttypmod);
 			entry->capability = capability[0] ? pstrdup(capability) : NULL;
-			entry->type = kept_type[0] ? pstrdup(kept_type + 1) : NULL;
+			entry->type = type_arg[0] ? pstrdup(type_arg + 1) : NULL;
 		}
 		fill->nentries = nentries;
 	}
@@ -239,7 +219,7 @@ is_connections(Relation rel)
 
 /*
  * The table's owner must be allowed to call a cast, as for the functions of its
- * triggers: nobody else checks that.  Else the column reads as it is sent out.
+ * triggers: no other code checks that.  Otherwise use the output function.
  */
 static void
 open_column(CrdRowColumn *column, Relation rel, int attnum)
@@ -482,7 +462,7 @@ fill_id(CrdRowFill *fill, HeapTuple tuple, HeapTuple old, TupleDesc desc)
 	return heap_modify_tuple_by_cols(tuple, desc, 1, &fill->id.attnum, &id, &isnull);
 }
 
-/* Whether a row has a NULL label that is to be empty. */
+/* Whether a row has a NULL label that must become empty. */
 static bool
 has_null_label(CrdRowFill *fill, HeapTuple tuple, TupleDesc desc)
 {
@@ -494,9 +474,10 @@ has_null_label(CrdRowFill *fill, HeapTuple tuple, TupleDesc desc)
  * The row with provider, type and a config that say what it points to, and with
  * an empty label where it must not be NULL.
  */
-static HeapTuple
+static CrdFilledRow
 fill_legacy(CrdRowFill *fill, HeapTuple tuple, HeapTuple old, TupleDesc desc)
 {
+	CrdFilledRow filled = {NULL, NULL};
 	const CrdRowEntry *entry = entry_of_id(fill, tuple, desc);
 	bool		moved = old && !points_to_same_entry(fill, old, tuple, desc);
 	int			columns[4];
@@ -509,7 +490,7 @@ fill_legacy(CrdRowFill *fill, HeapTuple tuple, HeapTuple old, TupleDesc desc)
 
 	if (entry && (provider == NULL || moved))
 	{
-		const char *kept = entry->type;
+		const char *saved_type = entry->type;
 
 		if (provider == NULL || strcmp(provider, entry->provider) != 0)
 		{
@@ -521,14 +502,14 @@ fill_legacy(CrdRowFill *fill, HeapTuple tuple, HeapTuple old, TupleDesc desc)
 			/* the writer's snapshot may be older than the saved types */
 			PushActiveSnapshot(GetLatestSnapshot());
 			(void) crd_find_connection_type(fill->filter, crd_row_key_text(fill, tuple, desc),
-											entry->id_text, &kept);
+											entry->id_text, &saved_type);
 			PopActiveSnapshot();
 		}
 		if (type == NULL || moved)
 		{
 			columns[ncolumns] = fill->type.attnum;
-			nulls[ncolumns] = kept == NULL;
-			values[ncolumns++] = kept ? column_value(desc, fill->type.attnum, kept) : (Datum) 0;
+			nulls[ncolumns] = saved_type == NULL;
+			values[ncolumns++] = saved_type ? column_value(desc, fill->type.attnum, saved_type) : (Datum) 0;
 		}
 	}
 	if (entry && entry->capability)
@@ -543,25 +524,21 @@ fill_legacy(CrdRowFill *fill, HeapTuple tuple, HeapTuple old, TupleDesc desc)
 	}
 
 	/*
-	 * This keeps the key of a row that may not come to be: after INSERT ...
-	 * ON CONFLICT DO NOTHING, the row that was in its way will have a NULL
-	 * label if its own is empty.  An AFTER trigger would know which row it
-	 * is, but not that its label was NULL; and an upsert writes
+	 * A trigger saves the key of a row that may not be inserted: after INSERT
+	 * ... ON CONFLICT DO NOTHING, the row that was in its way will have a
+	 * NULL label if its own is empty.  An AFTER trigger would know which row
+	 * it is, but not that its label was NULL; and an upsert writes
 	 * excluded.label, which is empty already.
 	 */
 	if (has_null_label(fill, tuple, desc))
 	{
-		MemoryContext context = MemoryContextSwitchTo(fill->context);
-
-		fill->null_labels = lappend(fill->null_labels,
-									crd_row_key_text(fill, tuple, desc));
-		MemoryContextSwitchTo(context);
+		filled.null_label_key = crd_row_key_text(fill, tuple, desc);
 		columns[ncolumns] = fill->label.attnum;
 		values[ncolumns++] = column_value(desc, fill->label.attnum, "");
 	}
-	if (ncolumns == 0)
-		return NULL;
-	return heap_modify_tuple_by_cols(tuple, desc, ncolumns, columns, values, nulls);
+	if (ncolumns > 0)
+		filled.tuple = heap_modify_tuple_by_cols(tuple, desc, ncolumns, columns, values, nulls);
+	return filled;
 }
 
 /* The row with a NULL label, where it is empty and was NULL before. */

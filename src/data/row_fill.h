@@ -19,10 +19,9 @@ typedef enum CrdRowFix
 {
 	CRD_FIX_ENTRY_ID,			/* available_connection_id, as the sync
 								 * trigger */
-	CRD_FIX_LEGACY_COLUMNS,		/* provider, type and so on, as the bridge
-								 * back */
+	CRD_FIX_LEGACY_COLUMNS,		/* as the reverse sync trigger */
 	CRD_FIX_NULL_LABELS,		/* labels that were NULL before a rollback */
-	CRD_SAVE_TYPE				/* nothing: what the type keeper looks at */
+	CRD_SAVE_TYPE				/* no fix: for the type save trigger */
 } CrdRowFix;
 
 /* How a column reads as text: like column::text */
@@ -49,7 +48,6 @@ typedef struct CrdRowEntry
 typedef struct CrdRowFill
 {
 	CrdRowFix	fix;
-	MemoryContext context;
 
 	CrdRowColumn provider;
 	CrdRowColumn type;
@@ -69,11 +67,18 @@ typedef struct CrdRowFill
 	bool		has_connection_types;	/* some are saved */
 	bool		empty_labels;	/* instead of NULL */
 	struct bloom_filter *filter;
-	List	   *null_labels;	/* of char *, keys to save */
 
 	int			nentries;
 	CrdRowEntry *entries;
 } CrdRowFill;
+
+/* A row as it should be, and what must be saved in the same transaction */
+typedef struct CrdFilledRow
+{
+	HeapTuple	tuple;			/* NULL to leave the row as it is */
+	char	   *null_label_key; /* key of a row whose NULL label becomes
+								 * empty, or NULL */
+} CrdFilledRow;
 
 /*
  * Prepare to fix the rows of a relation, with the arguments of its trigger.  The
@@ -83,18 +88,17 @@ typedef struct CrdRowFill
 extern CrdRowFill *crd_row_fill_open(Relation rel, CrdRowFix fix,
 									 MemoryContext context);
 
-/* Whether the row is to be filled; crd_row_fill_apply() may find that it cannot. */
+/* Whether the row needs the fix; crd_row_fill_apply() may have none for it. */
 extern bool crd_row_fill_needed(CrdRowFill *fill, HeapTuple tuple,
 								TupleDesc desc);
 
-/* The row as it should be, or NULL where it is or cannot be made right. */
-extern HeapTuple crd_row_fill_apply(CrdRowFill *fill, HeapTuple tuple,
-									TupleDesc desc);
-
 /*
- * Keep what was learnt of the rows that were filled, in their transaction.
+ * Fix a row, or leave it where it needs no fix or has none.  The result lives in
+ * the current memory context.  If the caller writes the row, it must also pass
+ * null_label_key to crd_save_null_labels(), in the same transaction.
  */
-extern void crd_row_fill_flush(CrdRowFill *fill);
+extern CrdFilledRow crd_row_fill_apply(CrdRowFill *fill, HeapTuple tuple,
+									   TupleDesc desc);
 
 extern CrdRowFill *crd_row_fill_of_trigger(Relation rel, const Trigger *trigger,
 										   CrdRowFix fix, MemoryContext context);
@@ -103,7 +107,9 @@ extern char *crd_row_saved_text(CrdRowFill *fill, CrdRowColumn *column, HeapTupl
 extern char *crd_row_column_text(CrdRowColumn *column, HeapTuple tuple, TupleDesc desc);
 extern char *crd_row_key_text(CrdRowFill *fill, HeapTuple tuple, TupleDesc desc);
 extern bool crd_row_has_own_type(CrdRowFill *fill, HeapTuple tuple, TupleDesc desc);
-extern HeapTuple crd_row_fill(CrdRowFill *fill, HeapTuple tuple, HeapTuple old,
-							  TupleDesc desc);
+
+/* The same for a trigger: "old" is the row before an UPDATE, or NULL. */
+extern CrdFilledRow crd_row_fill(CrdRowFill *fill, HeapTuple tuple,
+								 HeapTuple old, TupleDesc desc);
 
 #endif							/* CRD_ROW_FILL_H */

@@ -168,7 +168,7 @@ seed_entry(const CrdSchema *schema, const CrdRegistryEntry *entry,
 							entry->slug, values[0], values[1], values[2], values[3],
 							entry->auth_type)->nrows > 0)
 		return "inserted";
-	return "unchanged";			/* somebody else has just inserted it */
+	return "unchanged";			/* a concurrent transaction has inserted it */
 }
 
 /*

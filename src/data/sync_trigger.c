@@ -13,7 +13,7 @@
  * The sync trigger, BEFORE INSERT OR UPDATE, without a column list, exists from
  * step 2 to step 4.  It sets available_connection_id if it is NULL, or on UPDATE
  * if the mapping of the row has changed and the id has not.  A value that the
- * writer gives is kept.  A row that maps to no entry gets NULL, which version 2
+ * writer gives stays.  A row that maps to no entry gets NULL, which version 2
  * allows and NOT NULL refuses from version 3 on.  Its arguments are three for each
  * entry: provider, capability or empty, id.
  *
@@ -77,7 +77,7 @@ trigger_ddl(const char *name, const char *event, const char *function,
 	return buf.data;
 }
 
-/* Whether a trigger is there and has these arguments. */
+/* Whether a trigger exists with these arguments. */
 static bool
 has_args(const CrdSchema *schema, const char *name, const List *args)
 {
@@ -168,12 +168,12 @@ crd_reverse_sync_trigger_is_current(const CrdSchema *schema, const CrdRollbackEx
 }
 
 char *
-crd_type_save_trigger_ddl(const CrdSchema *schema, const List *dictionary)
+crd_type_save_trigger_ddl(const CrdSchema *schema, const List *entry_types)
 {
 	List	   *args = NIL;
 	ListCell   *lc;
 
-	foreach(lc, dictionary)
+	foreach(lc, entry_types)
 	{
 		const CrdEntryType *entry_type = lfirst(lc);
 
@@ -212,13 +212,20 @@ fire_sync_trigger(FunctionCallInfo fcinfo, CrdRowFix fix)
 	CrdRowFill *fill = row_fill_of_trigger(fcinfo, fix, TRIGGER_EVENT_BEFORE);
 	bool		update = TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event);
 	HeapTuple	tuple = update ? trigdata->tg_newtuple : trigdata->tg_trigtuple;
-	HeapTuple	filled = NULL;
+	CrdFilledRow filled = {NULL, NULL};
 
 	if (fill->nentries > 0)
 		filled = crd_row_fill(fill, tuple, update ? trigdata->tg_trigtuple : NULL,
 							  RelationGetDescr(trigdata->tg_relation));
-	crd_row_fill_flush(fill);
-	return PointerGetDatum(filled ? filled : tuple);
+	if (filled.null_label_key)
+	{
+		const char *key = filled.null_label_key;
+		const char *const *row = &key;
+		CrdResult	rows = {1, &row};
+
+		crd_save_null_labels(&rows, NULL);
+	}
+	return PointerGetDatum(filled.tuple ? filled.tuple : tuple);
 }
 
 /*

@@ -6,8 +6,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef CRD_BRIDGE_H
-#define CRD_BRIDGE_H
+#ifndef CRD_SYNC_TRIGGER_H
+#define CRD_SYNC_TRIGGER_H
 
 #include "access/htup.h"
 #include "utils/relcache.h"
@@ -21,7 +21,7 @@ extern char *crd_reverse_sync_trigger_ddl(const CrdSchema *schema,
 										  const CrdRollbackExprs *exprs,
 										  const CrdSavedState *saved);
 extern char *crd_type_save_trigger_ddl(const CrdSchema *schema,
-									   const List *dictionary);
+									   const List *entry_types);
 
 /*
  * Whether the trigger exists with the arguments that it would be created with now:
@@ -32,4 +32,4 @@ extern bool crd_reverse_sync_trigger_is_current(const CrdSchema *schema,
 												const CrdRollbackExprs *exprs,
 												const CrdSavedState *saved);
 
-#endif							/* CRD_BRIDGE_H */
+#endif							/* CRD_SYNC_TRIGGER_H */

@@ -76,6 +76,8 @@ typedef struct Batch
 	TupleTableSlot *locked;
 	Size		prune_below;	/* see heap_page_prune_opt() */
 	MemoryContext page_context;
+	MemoryContext context;		/* of the caller, for null_label_keys */
+	List	   *null_label_keys;	/* of char *, to save with the batch */
 } Batch;
 
 static void begin_partition(CrdBackfill *backfill, Relation rel);
@@ -83,6 +85,7 @@ static void end_partition(CrdBackfill *backfill);
 static void end_window(CrdBackfill *backfill, Relation rel);
 static void fill_batch(void *arg);
 static void scan_batch(const CrdSchema *schema, CrdBackfill *backfill);
+static void save_null_labels(const List *keys);
 static bool fill_page(Batch *batch, BlockNumber block);
 static int	rows_to_move(int nrows, Size room, Size old_size, Size new_size);
 static void open_update(Batch *batch);
@@ -142,11 +145,12 @@ crd_backfill_batch(const CrdSchema *schema, CrdBackfill *backfill)
 		scan_batch(schema, backfill);
 	else
 	{
-		Batch		batch = {.backfill = backfill};
+		Batch		batch = {.backfill = backfill,.context = CurrentMemoryContext};
 
 		crd_call_as(crd_owner(schema, CRD_CONNECTIONS), fill_batch, &batch);
-		if (backfill->row_fill)
-			crd_row_fill_flush(backfill->row_fill);
+		if (batch.null_label_keys)
+			save_null_labels(batch.null_label_keys);
+		list_free_deep(batch.null_label_keys);
 	}
 }
 
@@ -271,6 +275,24 @@ fill_batch(void *arg)
 	table_close(batch->rel, NoLock);
 }
 
+/* Save the keys of the rows whose NULL label the batch has made empty. */
+static void
+save_null_labels(const List *keys)
+{
+	CrdResult	rows = {list_length(keys), NULL};
+	const char *const **row = palloc(sizeof(*row) * rows.nrows);
+
+	for (int i = 0; i < rows.nrows; i++)
+	{
+		const char **column = palloc(sizeof(*column));
+
+		column[0] = list_nth(keys, i);
+		row[i] = column;
+	}
+	rows.row = row;
+	crd_save_null_labels(&rows, NULL);
+}
+
 /*
  * Change as many rows of a page as it has room for.  Whether it needs another
  * visit: for the rest, or to prune what the last of them have left.
@@ -330,7 +352,7 @@ fill_page(Batch *batch, BlockNumber block)
 
 	for (int i = 0; i < nrows; i++)
 	{
-		HeapTuple	filled;
+		CrdFilledRow filled;
 		Size		size;
 		bool		fits;
 		bool		hot;
@@ -339,9 +361,9 @@ fill_page(Batch *batch, BlockNumber block)
 		if (again && moves <= 0 && room < MAXALIGN(rows[i].t_len))
 			break;
 		filled = crd_row_fill_apply(backfill->row_fill, &rows[i], desc);
-		if (filled == NULL)
+		if (filled.tuple == NULL)
 			continue;
-		size = MAXALIGN(filled->t_len);
+		size = MAXALIGN(filled.tuple->t_len);
 		fits = size <= room;
 		if (!fits && moves < 0)
 			moves = backfill->allow_non_hot ? nrows : to_be_pruned || again ? 0 :
@@ -351,8 +373,15 @@ fill_page(Batch *batch, BlockNumber block)
 			again = true;
 			break;
 		}
-		if (!update_row(batch, &rows[i].t_self, filled, &hot))
+		if (!update_row(batch, &rows[i].t_self, filled.tuple, &hot))
 			continue;
+		if (filled.null_label_key)
+		{
+			MemoryContextSwitchTo(batch->context);
+			batch->null_label_keys = lappend(batch->null_label_keys,
+											 pstrdup(filled.null_label_key));
+			MemoryContextSwitchTo(batch->page_context);
+		}
 		if (fits)
 			room -= Min(size + sizeof(ItemIdData), room);
 		else
