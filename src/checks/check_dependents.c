@@ -246,7 +246,7 @@ crd_check_name_conflicts(CrdReport *report)
 		bool		crosses = crd_context_includes_step(context, step);
 
 		/* the columns are restored already, and their saved DDL is not */
-		bool		rest = step == schema->partial_step && !schema->partial_up &&
+		bool		rest = step == schema->partial_step && schema->partial_direction == CRD_DOWN &&
 		crd_past_point_of_no_return(schema);
 
 		foreach(lc, crosses && !rest ? context->saved->columns[step] : NIL)

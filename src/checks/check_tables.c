@@ -117,7 +117,7 @@ crd_check_version(CrdReport *report)
 	else if (schema->partial_step)
 		crd_report_put(report, CRD_WARNING,
 					   psprintf("version %d, with step %d partially %s", schema->version, schema->partial_step,
-								schema->partial_up ? "applied" : "undone"),
+								schema->partial_direction == CRD_UP ? "applied" : "undone"),
 					   "An online run did not complete this step.  Run it again to complete the step, or in the other direction to undo it.");
 }
 

@@ -10,20 +10,22 @@
 #include "data/context.h"
 
 CrdContext *
-crd_context_create(CrdSchema *schema, int target, bool to_plan)
+crd_context_create(CrdSchema *schema, int target, bool count_types)
 {
 	CrdContext *context = palloc0(sizeof(CrdContext));
+	CrdDirection direction = target > schema->last_complete_step ? CRD_UP : CRD_DOWN;
 
 	context->schema = schema;
 	context->target = target;
-	context->count_types = to_plan;
+	context->count_types = count_types;
 
 	/*
 	 * a partial rollback of step 4 restores state that step 4 saved on its
 	 * way up
 	 */
-	context->saved = crd_saved_state_read(target > schema->last_complete_step &&
-										  !(crd_past_point_of_no_return(schema) && !schema->partial_up));
+	if (crd_past_point_of_no_return(schema) && schema->partial_direction == CRD_DOWN)
+		direction = CRD_DOWN;
+	context->saved = crd_saved_state_read(direction);
 
 	/* an index that was there before step 3 is not the step's own */
 	if (schema->last_complete_step >= 3 && context->saved->index_predates)

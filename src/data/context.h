@@ -35,7 +35,7 @@ typedef struct CrdContext
 	CrdRollbackCounts *rollback_counts;
 } CrdContext;
 
-extern CrdContext *crd_context_create(CrdSchema *schema, int target, bool to_plan);
+extern CrdContext *crd_context_create(CrdSchema *schema, int target, bool count_types);
 
 /* Whether the way leads over that step. */
 extern bool crd_context_includes_step(const CrdContext *context, int step);

@@ -42,8 +42,8 @@
 PG_FUNCTION_INFO_V1(crd_saved_type);
 PG_FUNCTION_INFO_V1(crd_saved_label_was_null);
 
-static void read_columns(CrdSavedState *saved, bool up);
-static void read_ddl(CrdSavedState *saved, bool up);
+static void read_columns(CrdSavedState *saved, CrdDirection direction);
+static void read_ddl(CrdSavedState *saved, CrdDirection direction);
 static List *entry_types_of_summary(const CrdMappingSummary *summary);
 static Relation open_saved(CrdSavedKind rows);
 static bool lacks(bloom_filter *filter, const char *key);
@@ -52,14 +52,14 @@ static void check_may_read(FunctionCallInfo fcinfo);
 static char *text_array(const CrdResult *rows, int column);
 
 CrdSavedState *
-crd_saved_state_read(bool up)
+crd_saved_state_read(CrdDirection direction)
 {
 	CrdSavedState *saved = palloc0(sizeof(CrdSavedState));
 	Oid			owner = crd_extension_owner();
 	CrdResult  *rows;
 
-	read_columns(saved, up);
-	read_ddl(saved, up);
+	read_columns(saved, direction);
+	read_ddl(saved, direction);
 
 	rows = crd_query(owner, "SELECT id, slug, display_name, auth_type"
 					 " FROM connections_redesign.saved_entry ORDER BY slug", 0);
@@ -97,12 +97,12 @@ crd_saved_state_read(bool up)
 }
 
 static void
-read_columns(CrdSavedState *saved, bool up)
+read_columns(CrdSavedState *saved, CrdDirection direction)
 {
 	CrdResult  *rows = crd_query(crd_extension_owner(),
 								 "SELECT step, direction <> $1, name, type, not_null, not_null_conname"
 								 " FROM connections_redesign.saved_column ORDER BY step, name", 1,
-								 up ? "up" : "down");
+								 crd_direction_names[direction]);
 
 	for (int i = 0; i < rows->nrows; i++)
 	{
@@ -126,7 +126,7 @@ read_columns(CrdSavedState *saved, bool up)
  * was, cannot be run.
  */
 static void
-read_ddl(CrdSavedState *saved, bool up)
+read_ddl(CrdSavedState *saved, CrdDirection direction)
 {
 	CrdResult  *rows = crd_query(crd_extension_owner(),
 								 "WITH tables AS ("
@@ -139,7 +139,7 @@ read_ddl(CrdSavedState *saved, bool up)
 								 "SELECT " CRD_SAVED_DDL_COLUMNS ", step, direction <> $1, seq, created, rel IS NOT NULL, partitioned,"
 								 " (SELECT min(role) FROM unnest(ARRAY[grantor, grantee]) role WHERE role NOT IN (SELECT rolname FROM pg_roles))"
 								 " FROM connections_redesign.saved_ddl LEFT JOIN tree ON rel = relation ORDER BY step, seq", 1,
-								 up ? "up" : "down");
+								 crd_direction_names[direction]);
 	ListCell   *lc;
 
 	foreach(lc, crd_saved_ddl_list(rows))

@@ -66,7 +66,7 @@ typedef struct CrdSavedState
  * context; lists are empty where nothing was saved.  State that a step saved in the
  * same direction is stale, because another tool has reversed that step.
  */
-extern CrdSavedState *crd_saved_state_read(bool up);
+extern CrdSavedState *crd_saved_state_read(CrdDirection direction);
 
 /* Whether connection types or NULL labels were saved by another primary key. */
 extern bool crd_saved_by_other_key(const CrdSchema *schema,

@@ -76,7 +76,7 @@ crd_plan(CrdContext *context)
 					 "ANALYZE connections.connections%s",
 					 analyze_new_columns(&builder) ?
 					 psprintf(" (%s)", builder.filled.data) : "");
-	builder.plan->actions = crd_plan_collect(&builder, from < to);
+	builder.plan->actions = crd_plan_collect(&builder, from < to ? CRD_UP : CRD_DOWN);
 	builder.plan->warnings = crd_plan_warnings(context);
 
 	/* the validation of the foreign key reads both tables */
@@ -105,11 +105,11 @@ crd_plan_online(CrdContext *context)
 	crd_plan_builder_init(&builder, context, true);
 	if (schema->partial_step)
 		crd_plan_partial_step(&builder);
-	builder.up = true;
+	builder.direction = CRD_UP;
 	for (builder.step = schema->version + 1; builder.step <= context->target; builder.step++)
 		if (!(context->next_step_only && builder.plan->phases))
 			crd_steps[builder.step].up_online(&builder);
-	builder.up = false;
+	builder.direction = CRD_DOWN;
 	for (builder.step = schema->version; builder.step > context->target; builder.step--)
 		if (!(context->next_step_only && builder.plan->phases))
 			crd_steps[builder.step].down_online(&builder);
@@ -119,7 +119,7 @@ crd_plan_online(CrdContext *context)
 		CrdPhase   *phase = list_nth(builder.plan->phases, i);
 
 		phase->is_last = next == NULL || next->step != phase->step ||
-			next->up != phase->up || next->undoes != phase->undoes;
+			next->direction != phase->direction || next->undoes != phase->undoes;
 		next = phase;
 	}
 	return builder.plan;

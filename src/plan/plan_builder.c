@@ -13,7 +13,7 @@
 #include "data/sync_trigger.h"
 #include "plan/plan_builder.h"
 
-static void save_column(CrdPlanBuilder *builder, StringInfo values, bool up,
+static void save_column(CrdPlanBuilder *builder, StringInfo values, CrdDirection direction,
 						CrdColumnId id);
 
 void
@@ -49,13 +49,13 @@ crd_plan_action(int step, CrdActionKind kind, CrdTable table, LOCKMODE lock_mode
 }
 
 List *
-crd_plan_collect(CrdPlanBuilder *builder, bool up)
+crd_plan_collect(CrdPlanBuilder *builder, CrdDirection direction)
 {
 	List	   *actions = NIL;
 
 	for (int i = 0; i < CRD_NTABLES; i++)
 	{
-		CrdTable	table = up == (i == 0) ? CRD_AVAILABLE_CONNECTIONS : CRD_CONNECTIONS;
+		CrdTable	table = (direction == CRD_UP) == (i == 0) ? CRD_AVAILABLE_CONNECTIONS : CRD_CONNECTIONS;
 		StringInfo	clauses = &builder->clauses[table];
 
 		if (clauses->len > 0)
@@ -78,25 +78,29 @@ crd_plan_collect(CrdPlanBuilder *builder, bool up)
 	return actions;
 }
 
+/* appendStringInfo() with the arguments of a variadic caller */
+#define APPEND_FORMATTED(buf, format) \
+	do { \
+		va_list		args; \
+		int			needed; \
+\
+		va_start(args, format); \
+		needed = appendStringInfoVA(buf, format, args); \
+		va_end(args); \
+		if (needed == 0) \
+			break; \
+		enlargeStringInfo(buf, needed); \
+	} while (true)
+
 CrdAction *
 crd_plan_add(CrdPlanBuilder *builder, CrdPlanSection section, CrdActionKind kind, CrdTable table,
 			 LOCKMODE lock_mode, const char *purpose, const char *format,...)
 {
 	StringInfoData buf;
 	CrdAction  *action;
-	int			needed;
 
 	initStringInfo(&buf);
-	do
-	{
-		va_list		args;
-
-		va_start(args, format);
-		needed = appendStringInfoVA(&buf, format, args);
-		va_end(args);
-		if (needed)
-			enlargeStringInfo(&buf, needed);
-	} while (needed);
+	APPEND_FORMATTED(&buf, format);
 	action = crd_plan_action(builder->step, kind, table, lock_mode, purpose, buf.data);
 	builder->sections[table][section] = lappend(builder->sections[table][section], action);
 	return action;
@@ -116,27 +120,17 @@ crd_plan_alter(CrdPlanBuilder *builder, CrdTable table, const char *purpose,
 			   const char *format,...)
 {
 	StringInfo	buf = &builder->clauses[table];
-	int			needed;
 
 	if (buf->len)
 		appendStringInfoString(buf, ", ");
-	do
-	{
-		va_list		args;
-
-		va_start(args, format);
-		needed = appendStringInfoVA(buf, format, args);
-		va_end(args);
-		if (needed)
-			enlargeStringInfo(buf, needed);
-	} while (needed);
+	APPEND_FORMATTED(buf, format);
 	appendStringInfo(&builder->purposes[table], "%s%s",
 					 builder->purposes[table].len ? "; " : "", purpose);
 	builder->clauses_step[table] = Max(builder->clauses_step[table], builder->step);
 }
 
 void
-crd_plan_save_columns(CrdPlanBuilder *builder, bool up)
+crd_plan_save_columns(CrdPlanBuilder *builder, CrdDirection direction)
 {
 	const CrdSchema *schema = builder->schema;
 	CrdColumnId columns[CRD_NCOLUMNS];
@@ -153,9 +147,9 @@ crd_plan_save_columns(CrdPlanBuilder *builder, bool up)
 	{
 		const CrdDroppedColumn *drop = &crd_dropped_columns[i];
 
-		if (drop->step != builder->step || drop->direction != (up ? CRD_UP : CRD_DOWN))
+		if (drop->step != builder->step || drop->direction != direction)
 			continue;
-		save_column(builder, &values, up, drop->column);
+		save_column(builder, &values, direction, drop->column);
 		if (drop->renamed)
 			ddl = crd_partition_not_nulls(schema, drop->column);
 		else
@@ -179,7 +173,7 @@ crd_plan_save_columns(CrdPlanBuilder *builder, bool up)
 		if (one->kind == CRD_DDL_NOT_NULL && builder->step == 2)
 			continue;
 		appendStringInfo(&values, "%s(%d, %s, %d", values.len ? ", " : "",
-						 builder->step, up ? "'up'" : "'down'", ++seq);
+						 builder->step, quote_literal_cstr(crd_direction_names[direction]), ++seq);
 		for (int i = 0; i < CRD_SAVED_DDL_NCOLUMNS; i++)
 			appendStringInfo(&values, ", %s", crd_quote_nullable(one->values[i]));
 		appendStringInfoChar(&values, ')');
@@ -193,14 +187,14 @@ crd_plan_save_columns(CrdPlanBuilder *builder, bool up)
 
 /* NOT NULL on available_connection_id belongs to step 3. */
 static void
-save_column(CrdPlanBuilder *builder, StringInfo values, bool up, CrdColumnId id)
+save_column(CrdPlanBuilder *builder, StringInfo values, CrdDirection direction, CrdColumnId id)
 {
 	const CrdColumn *column = &builder->schema->column[id];
 	bool		not_null = column->not_null && id != CRD_AVAILABLE_CONNECTION_ID;
 
 	appendStringInfo(values, "%s(%d, %s, %s, %s, %s, %s)",
 					 values->len ? ", " : "", builder->step,
-					 up ? "'up'" : "'down'",
+					 quote_literal_cstr(crd_direction_names[direction]),
 					 crd_quote_nullable(column->name), crd_quote_nullable(column->type),
 					 not_null ? "true" : "false",
 					 crd_quote_nullable(not_null ? column->not_null_conname : NULL));
@@ -420,9 +414,9 @@ crd_plan_end_phase(CrdPlanBuilder *builder, const char *name)
 	phase = palloc0(sizeof(CrdPhase));
 	phase->name = name;
 	phase->step = builder->step;
-	phase->up = builder->up;
+	phase->direction = builder->direction;
 	phase->rows = builder->plan->rows[builder->step];
-	phase->actions = crd_plan_collect(builder, phase->up);
+	phase->actions = crd_plan_collect(builder, phase->direction);
 	if (phase->actions != NIL)
 		builder->plan->phases = lappend(builder->plan->phases, phase);
 }

@@ -54,7 +54,7 @@ typedef struct CrdPhase
 {
 	const char *name;
 	int			step;
-	bool		up;				/* direction of the step */
+	CrdDirection direction;		/* of the step */
 	bool		undoes;			/* it undoes a partial step */
 	bool		is_last;		/* it completes the step, or its undoing */
 	int64		rows;			/* that its statements change */
@@ -88,7 +88,7 @@ typedef struct CrdPlanBuilder
 	CrdPlan    *plan;
 	bool		online;			/* each phase is a transaction of its own */
 	int			step;			/* that actions are added for ... */
-	bool		up;				/* ... in this direction */
+	CrdDirection direction;		/* ... in this direction */
 
 	/* the transaction that is being built */
 	List	   *sections[CRD_NTABLES][CRD_NSECTIONS];
@@ -127,14 +127,14 @@ extern void crd_plan_restore(CrdPlanBuilder *builder, CrdPlanSection section, Cr
  * All actions that have been added since the last call, in order.  Those of
  * available_connections come first on the way up, and last on the way down.
  */
-extern List *crd_plan_collect(CrdPlanBuilder *builder, bool up);
+extern List *crd_plan_collect(CrdPlanBuilder *builder, CrdDirection direction);
 
 /*
  * Save the columns that the step drops, and the DDL that restores the objects that
  * are dropped with them.  This replaces what the step saved earlier, which this
  * plan has read.
  */
-extern void crd_plan_save_columns(CrdPlanBuilder *builder, bool up);
+extern void crd_plan_save_columns(CrdPlanBuilder *builder, CrdDirection direction);
 
 /*
  * Save that an index on available_connection_id existed before step 3, if one

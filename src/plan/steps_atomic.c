@@ -43,7 +43,7 @@ crd_step1_up(CrdPlanBuilder *builder)
 	StringInfoData display_name;
 
 	builder->plan->rows[1] = schema->nentries;
-	crd_plan_save_columns(builder, true);
+	crd_plan_save_columns(builder, CRD_UP);
 	crd_plan_delete_saved(builder, CRD_SAVE, "saved_entry", builder->saved->entries != NIL);
 
 	crd_plan_add(builder, CRD_PREPARE, CRD_AS_TABLE_OWNER, CRD_AVAILABLE_CONNECTIONS, AccessExclusiveLock,
@@ -98,7 +98,7 @@ crd_step1_down(CrdPlanBuilder *builder)
 	StringInfoData rows;
 
 	builder->plan->rows[1] = schema->nentries;
-	crd_plan_save_columns(builder, false);
+	crd_plan_save_columns(builder, CRD_DOWN);
 	crd_plan_delete_saved(builder, CRD_SAVE, "saved_entry", builder->saved->entries != NIL);
 	initStringInfo(&rows);
 	for (int i = 0; i < schema->nentries; i++)
@@ -155,7 +155,7 @@ crd_step2_up(CrdPlanBuilder *builder)
 void
 crd_step2_down(CrdPlanBuilder *builder)
 {
-	crd_plan_save_columns(builder, false);
+	crd_plan_save_columns(builder, CRD_DOWN);
 	crd_plan_drop_trigger(builder, builder->schema->has_sync_trigger, CRD_SYNC_TRIGGER,
 						  "the sync trigger is no longer needed");
 	crd_plan_alter(builder, CRD_CONNECTIONS, "drop available_connection_id",
@@ -231,7 +231,7 @@ crd_step4_up(CrdPlanBuilder *builder)
 		exceptions |= entry_type->exceptions;
 	}
 
-	crd_plan_save_columns(builder, true);
+	crd_plan_save_columns(builder, CRD_UP);
 	crd_plan_save_entry_types(builder);
 	if (exceptions)
 		crd_plan_add(builder, CRD_SAVE, CRD_SAVE_CONNECTION_TYPES, CRD_CONNECTIONS, AccessShareLock,

@@ -45,7 +45,7 @@ crd_plan_resolve_partial(CrdContext *context)
 	builder.step = schema->partial_step;
 	if (!crd_past_point_of_no_return(schema))
 		undo_partial_step(&builder);
-	else if (schema->partial_up)
+	else if (schema->partial_direction == CRD_UP)
 		crd_finish_step4_up(&builder);
 	else
 		finish_step4_down(&builder);
@@ -69,17 +69,17 @@ crd_plan_resolve_partial(CrdContext *context)
 	}
 	if (schema->version == CRD_LAST_STEP)
 		schema->column[CRD_PROVIDER].attnum = schema->column[CRD_TYPE].attnum = 0;
-	return crd_plan_collect(&builder, true);
+	return crd_plan_collect(&builder, CRD_UP);
 }
 
 void
 crd_plan_partial_step(CrdPlanBuilder *builder)
 {
 	const CrdSchema *schema = builder->schema;
-	bool		up = schema->partial_up;
+	bool		up = schema->partial_direction == CRD_UP;
 
 	builder->step = schema->partial_step;
-	builder->up = up;
+	builder->direction = schema->partial_direction;
 	if (crd_past_point_of_no_return(schema))
 	{
 		if (up)
@@ -106,7 +106,7 @@ undo_partial_step(CrdPlanBuilder *builder)
 	const CrdSchema *schema = builder->schema;
 	bool		labels = false;
 
-	switch (schema->partial_up || builder->step == CRD_LAST_STEP ? builder->step : 0)
+	switch (schema->partial_direction == CRD_UP || builder->step == CRD_LAST_STEP ? builder->step : 0)
 	{
 		case 2:
 			if (crd_has_column(schema, CRD_AVAILABLE_CONNECTION_ID))
@@ -124,7 +124,7 @@ undo_partial_step(CrdPlanBuilder *builder)
 		case CRD_LAST_STEP:
 			crd_plan_drop_trigger(builder, schema->has_type_save_trigger, CRD_TYPE_SAVE_TRIGGER,
 								  "the type will not be dropped");
-			if (schema->partial_up)
+			if (schema->partial_direction == CRD_UP)
 			{
 				crd_plan_delete_saved_types(builder, CRD_SAVE);
 				break;
@@ -322,7 +322,7 @@ crd_step4_up_online(CrdPlanBuilder *builder)
 		crd_plan_end_phase(builder, "backfill_types");
 	}
 
-	crd_plan_save_columns(builder, true);
+	crd_plan_save_columns(builder, CRD_UP);
 	crd_plan_drop_trigger(builder, schema->has_sync_trigger || schema->version < 2, CRD_SYNC_TRIGGER,
 						  "the sync trigger is no longer needed");
 	crd_plan_drop_trigger(builder, true, CRD_TYPE_SAVE_TRIGGER, "every type is saved");
@@ -465,5 +465,5 @@ static bool
 is_begun(const CrdPlanBuilder *builder)
 {
 	return builder->schema->partial_step == builder->step &&
-		builder->schema->partial_up == builder->up;
+		builder->schema->partial_direction == builder->direction;
 }

@@ -61,7 +61,7 @@ PG_FUNCTION_INFO_V1(connections_migrate);
 PG_FUNCTION_INFO_V1(connections_rollback);
 PG_FUNCTION_INFO_V1(connections_rehearse);
 
-static int	migrate_to(int target, bool up);
+static int	migrate_to(int target, CrdDirection direction);
 static void rehearse(void *arg);
 static void start_step(Rehearsal *rehearsal);
 static void end_step(Rehearsal *rehearsal, int number, int64 rows);
@@ -83,9 +83,9 @@ connections_migrate(PG_FUNCTION_ARGS)
 
 	crd_check_transaction("connections_migrate()");
 	schema = read_schema_checked(target, CRD_CHECK_BASE);
-	if (crd_target_reached(schema, target, true))
+	if (crd_target_reached(schema, target, CRD_UP))
 		PG_RETURN_INT32(schema->version);
-	PG_RETURN_INT32(migrate_to(target, true));
+	PG_RETURN_INT32(migrate_to(target, CRD_UP));
 }
 
 /*
@@ -103,9 +103,9 @@ connections_rollback(PG_FUNCTION_ARGS)
 	schema = read_schema_checked(target, CRD_CHECK_BASE);
 	if (one_step)
 		target = crd_previous_version(schema);
-	if (crd_target_reached(schema, target, false))
+	if (crd_target_reached(schema, target, CRD_DOWN))
 		PG_RETURN_INT32(schema->version);
-	PG_RETURN_INT32(migrate_to(target, false));
+	PG_RETURN_INT32(migrate_to(target, CRD_DOWN));
 }
 
 /* Read the schema, and raise what keeps it from reaching the target. */
@@ -123,7 +123,7 @@ read_schema_checked(int target, CrdCheckLevel level)
  * reached.
  */
 static int
-migrate_to(int target, bool up)
+migrate_to(int target, CrdDirection direction)
 {
 	CrdRun		run;
 	CrdSchema  *schema;
@@ -134,7 +134,7 @@ migrate_to(int target, bool up)
 	crd_migration_lock_xact();
 	run = crd_run_begin("atomic");
 	schema = lock_tables(target);
-	if (crd_target_reached(schema, target, up))
+	if (crd_target_reached(schema, target, direction))
 		return schema->version;
 
 	guc_level = crd_set_run_limits();
@@ -162,7 +162,7 @@ connections_rehearse(PG_FUNCTION_ARGS)
 
 	crd_check_transaction("connections_rehearse()");
 	set = crd_srf_open(fcinfo);
-	if (crd_target_reached(read_schema_checked(rehearsal.target, CRD_CHECK_BASE), rehearsal.target, true))
+	if (crd_target_reached(read_schema_checked(rehearsal.target, CRD_CHECK_BASE), rehearsal.target, CRD_UP))
 		return (Datum) 0;
 
 	error = crd_in_subxact_undone(rehearse, &rehearsal);
@@ -201,7 +201,7 @@ rehearse(void *arg)
 	crd_migration_lock_xact();
 	run = crd_run_begin("atomic");
 	schema = lock_tables(rehearsal->target);
-	if (crd_target_reached(schema, rehearsal->target, true))
+	if (crd_target_reached(schema, rehearsal->target, CRD_UP))
 		return;
 
 	guc_level = crd_set_run_limits();
@@ -278,14 +278,14 @@ static int
 resolve_partial_step(const CrdRun *run, CrdSchema *schema, int target)
 {
 	int			step = schema->partial_step;
-	bool		applied = schema->partial_up == crd_past_point_of_no_return(schema);
+	bool		applied = (schema->partial_direction == CRD_UP) == crd_past_point_of_no_return(schema);
 
 	execute_with_waitpoints(schema, crd_plan_preface(schema, target));
 	if (step == 0)
 		return 0;
 	crd_read_entries(schema);
 	execute_with_waitpoints(schema, crd_plan_resolve_partial(crd_context_create(schema, target, true)));
-	crd_history_record(run, step, applied, 0);
+	crd_history_record(run, step, applied ? CRD_UP : CRD_DOWN, 0);
 	return applied ? step : 0;
 }
 
@@ -327,10 +327,10 @@ apply_steps(const CrdRun *run, CrdContext *context)
 
 	if (target > from)
 		for (int step = from + 1; step <= target; step++)
-			crd_history_record(run, step, true, plan->rows[step]);
+			crd_history_record(run, step, CRD_UP, plan->rows[step]);
 	else
 		for (int step = from; step > target; step--)
-			crd_history_record(run, step, false, plan->rows[step]);
+			crd_history_record(run, step, CRD_DOWN, plan->rows[step]);
 
 	foreach(lc, plan->warnings)
 		ereport(WARNING, (errmsg_internal("%s", (char *) lfirst(lc))));

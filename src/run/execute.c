@@ -22,8 +22,10 @@ static ErrorData *explain_error(ErrorData *edata, const CrdAction *action,
 								const char *consequence);
 
 bool
-crd_target_reached(const CrdSchema *schema, int target, bool up)
+crd_target_reached(const CrdSchema *schema, int target, CrdDirection direction)
 {
+	bool		up = direction == CRD_UP;
+
 	if (up ? schema->version < target : schema->version > target)
 		return false;
 
@@ -32,7 +34,7 @@ crd_target_reached(const CrdSchema *schema, int target, bool up)
 	 * target
 	 */
 	if (schema->partial_step && schema->version == target &&
-		!(up && schema->partial_up && schema->partial_step > target))
+		!(up && schema->partial_direction == CRD_UP && schema->partial_step > target))
 		return false;
 	ereport(NOTICE,
 			(errmsg("database is at version %d already", schema->version),

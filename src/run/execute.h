@@ -12,7 +12,7 @@
 #include "plan/plan.h"
 
 /* Whether the database is at the target or beyond; a NOTICE says so. */
-extern bool crd_target_reached(const CrdSchema *schema, int target, bool up);
+extern bool crd_target_reached(const CrdSchema *schema, int target, CrdDirection direction);
 
 /* The version to which a rollback of one step leads. */
 extern int	crd_previous_version(const CrdSchema *schema);

@@ -99,13 +99,13 @@ crd_migration_lock_pid(PG_FUNCTION_ARGS)
 }
 
 void
-crd_history_record(const CrdRun *run, int step, bool up, int64 rows)
+crd_history_record(const CrdRun *run, int step, CrdDirection direction, int64 rows)
 {
 	crd_exec(crd_extension_owner(),
 			 "INSERT INTO connections_redesign.run_step"
 			 " (run_id, step, migration, direction, mode, state, row_count, started_at, finished_at, applied_by)"
 			 " VALUES ($1::int8, $2::int4, $3, $4, $8, 'applied', $5::int8, $6::timestamptz, clock_timestamp(), $7)", 8,
-			 run->id, psprintf("%d", step), crd_steps[step].name, up ? "up" : "down",
+			 run->id, psprintf("%d", step), crd_steps[step].name, crd_direction_names[direction],
 			 psprintf(INT64_FORMAT, rows), run->started_at,
 			 GetUserNameFromId(GetSessionUserId(), false), run->mode);
 }

@@ -30,9 +30,9 @@ typedef struct CrdRun
 } CrdRun;
 
 /*
- * Record that a step was applied (up) or undone in this transaction; rows is
+ * Record that a step was applied (CRD_UP) or undone in this transaction; rows is
  * how many it went through.
  */
-extern void crd_history_record(const CrdRun *run, int step, bool up, int64 rows);
+extern void crd_history_record(const CrdRun *run, int step, CrdDirection direction, int64 rows);
 
 #endif							/* CRD_HISTORY_H */

@@ -56,7 +56,7 @@
 typedef struct OnlineRun
 {
 	int			target;
-	bool		up;
+	CrdDirection direction;
 	CrdRun		call;
 	MemoryContext phase_context;
 	MemoryContext transaction_context;
@@ -118,7 +118,7 @@ PG_FUNCTION_INFO_V1(connections_migrate_online);
 PG_FUNCTION_INFO_V1(connections_rollback_online);
 
 static void run_online(FunctionCallInfo fcinfo, const char *function,
-					   int target, bool one_step, bool up);
+					   int target, bool one_step, CrdDirection direction);
 static void begin(OnlineRun *run, bool one_step);
 static CrdContext *online_context(OnlineRun *run, CrdSchema *schema);
 static void run_phases(OnlineRun *run);
@@ -170,7 +170,7 @@ connections_migrate_online(PG_FUNCTION_ARGS)
 {
 	int			target = crd_check_step(fcinfo, 0, 1, CRD_LAST_STEP);
 
-	run_online(fcinfo, "connections_migrate_online()", target, false, true);
+	run_online(fcinfo, "connections_migrate_online()", target, false, CRD_UP);
 	return (Datum) 0;
 }
 
@@ -184,13 +184,13 @@ connections_rollback_online(PG_FUNCTION_ARGS)
 	bool		one_step = PG_ARGISNULL(0);
 	int			target = one_step ? 0 : crd_check_step(fcinfo, 0, 0, CRD_LAST_STEP - 1);
 
-	run_online(fcinfo, "connections_rollback_online()", target, one_step, false);
+	run_online(fcinfo, "connections_rollback_online()", target, one_step, CRD_DOWN);
 	return (Datum) 0;
 }
 
 static void
 run_online(FunctionCallInfo fcinfo, const char *function, int target,
-		   bool one_step, bool up)
+		   bool one_step, CrdDirection direction)
 {
 	OnlineRun	run = {0};
 
@@ -201,11 +201,11 @@ run_online(FunctionCallInfo fcinfo, const char *function, int target,
 				 errmsg("%s cannot run inside a transaction block", function),
 				 errdetail("The procedure commits transactions."),
 				 errhint("Call it outside of a transaction block, or use %s, which runs in the current transaction.",
-						 up ? "connections_migrate()" : "connections_rollback()")));
+						 direction == CRD_UP ? "connections_migrate()" : "connections_rollback()")));
 	crd_check_transaction(function);
 
 	run.target = target;
-	run.up = up;
+	run.direction = direction;
 	crd_connect_nonatomic();
 	run.phase_context = AllocSetContextCreate(CurrentMemoryContext, "connections_redesign phase",
 											  ALLOCSET_DEFAULT_SIZES);
@@ -239,7 +239,7 @@ begin(OnlineRun *run, bool one_step)
 	crd_checks_enforce(context, CRD_CHECK_BASE);
 	if (one_step)
 		run->target = crd_previous_version(schema);
-	if (crd_target_reached(schema, run->target, run->up))
+	if (crd_target_reached(schema, run->target, run->direction))
 		return;
 	if (crd_max_replication_lag > 0 &&
 		!has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS))
@@ -491,7 +491,7 @@ run_in_transaction(OnlineRun *run, TxnFunction function, void *arg)
 	{
 		if (error->hint == NULL)
 			error->hint = psprintf("Completed work is kept.  Repeat the call to continue, or undo the step: %s",
-								   run->up ? "CALL connections_rollback_online();" : "CALL connections_migrate_online(4);");
+								   run->direction == CRD_UP ? "CALL connections_rollback_online();" : "CALL connections_migrate_online(4);");
 		if (call_in_subxact(run, txn_record_failure, error) == NULL)
 			crd_commit();
 		MemoryContextSwitchTo(old);
@@ -685,7 +685,7 @@ static void
 txn_verify(OnlineRun *run, void *arg)
 {
 	/* read before the rows, so that a change in between is noticed */
-	const char *triggers = crd_sync_trigger_oids(run->schema, run->phase->step, run->phase->up);
+	const char *triggers = crd_sync_trigger_oids(run->schema, run->phase->step, run->phase->direction);
 	CrdResult  *rows = crd_query(crd_owner(run->schema, CRD_CONNECTIONS),
 								 run->action->statement, 0);
 	int64		nrows = pg_strtoint64(rows->row[0][0]);

@@ -67,13 +67,13 @@ crd_run_enter_phase(const CrdRun *run, const CrdPhase *phase)
 	/* another step, or the same one the other way */
 	crd_exec(owner,
 			 "DELETE FROM connections_redesign.online_run WHERE step <> $1::int4 OR direction <> $2", 2,
-			 psprintf("%d", phase->step), phase->up ? "up" : "down");
+			 psprintf("%d", phase->step), crd_direction_names[phase->direction]);
 	crd_exec(owner,
 			 "INSERT INTO connections_redesign.online_run (run_id, pid, step, migration, direction, started_at, applied_by)"
 			 " SELECT $1::int8, $2::int4, $3::int4, $4, $5, clock_timestamp(), $6"
 			 " WHERE NOT EXISTS (SELECT FROM connections_redesign.online_run)", 6,
 			 run->id, psprintf("%d", MyProcPid), psprintf("%d", phase->step),
-			 crd_steps[phase->step].name, phase->up ? "up" : "down",
+			 crd_steps[phase->step].name, crd_direction_names[phase->direction],
 			 GetUserNameFromId(GetSessionUserId(), false));
 	crd_exec(owner,
 			 "UPDATE connections_redesign.online_run SET run_id = $1::int8, pid = $2::int4,"
@@ -172,7 +172,7 @@ crd_run_finish(const CrdRun *run, const CrdPhase *phase)
 								 "DELETE FROM connections_redesign.online_run RETURNING coalesce(row_count, nullif(rows_done, 0), $1::int8)", 1,
 								 psprintf(INT64_FORMAT, phase->rows));
 
-	crd_history_record(run, phase->step, phase->up != phase->undoes,
+	crd_history_record(run, phase->step, (phase->direction == CRD_UP) != phase->undoes ? CRD_UP : CRD_DOWN,
 					   rows->nrows > 0 ? pg_strtoint64(rows->row[0][0]) : 0);
 }
 

@@ -43,6 +43,11 @@ static const struct
 	[CRD_LABEL] = {CRD_CONNECTIONS, "label"},
 };
 
+const char *const crd_direction_names[] = {
+	[CRD_UP] = "up",
+	[CRD_DOWN] = "down",
+};
+
 /* What a step does to a column */
 typedef enum EffectKind
 {
@@ -144,21 +149,21 @@ crd_has_filled_ids(const CrdSchema *schema)
 }
 
 const char *
-crd_sync_trigger_oids(const CrdSchema *schema, int step, bool up)
+crd_sync_trigger_oids(const CrdSchema *schema, int step, CrdDirection direction)
 {
 	return crd_query(CRD_CALLER,
 					 "SELECT ARRAY(SELECT t.oid FROM pg_trigger t WHERE t.tgname = $2"
 					 " AND t.tgrelid IN (SELECT relid FROM " CRD_RELATION_TREE("$1::oid") " tree) ORDER BY 1)", 2,
 					 schema->relation[CRD_CONNECTIONS].relid_text,
 					 step < CRD_LAST_STEP ? CRD_SYNC_TRIGGER :
-					 up ? CRD_TYPE_SAVE_TRIGGER : CRD_REVERSE_SYNC_TRIGGER)->row[0][0];
+					 direction == CRD_UP ? CRD_TYPE_SAVE_TRIGGER : CRD_REVERSE_SYNC_TRIGGER)->row[0][0];
 }
 
 bool
 crd_past_point_of_no_return(const CrdSchema *schema)
 {
 	return schema->partial_step == CRD_LAST_STEP &&
-		schema->version == (schema->partial_up ? CRD_LAST_STEP : CRD_LAST_STEP - 1);
+		schema->version == (schema->partial_direction == CRD_UP ? CRD_LAST_STEP : CRD_LAST_STEP - 1);
 }
 
 bool
@@ -415,16 +420,16 @@ static void
 read_partial_step(CrdSchema *schema)
 {
 	CrdResult  *rows = crd_query(crd_extension_owner(),
-								 "SELECT step, direction = 'up', backfill_verified, verified_triggers FROM connections_redesign.online_run", 0);
+								 "SELECT step, direction, backfill_verified, verified_triggers FROM connections_redesign.online_run", 0);
 
 	if (rows->nrows == 0)
 		return;
 	schema->partial_step = pg_strtoint32(rows->row[0][0]);
-	schema->partial_up = crd_is_true(rows->row[0][1]);
+	schema->partial_direction = strcmp(rows->row[0][1], crd_direction_names[CRD_UP]) == 0 ? CRD_UP : CRD_DOWN;
 	if (crd_is_true(rows->row[0][2]))
 	{
 		const char *triggers = crd_sync_trigger_oids(schema, schema->partial_step,
-													 schema->partial_up);
+													 schema->partial_direction);
 
 		schema->backfill_verified = rows->row[0][3] && strcmp(rows->row[0][3], triggers) == 0;
 		schema->backfill_stale = !schema->backfill_verified;
@@ -440,11 +445,11 @@ static int
 version_of_partial_step(const CrdSchema *schema)
 {
 	int			step = schema->partial_step;
-	int			version = schema->partial_up ? step - 1 : step;
+	int			version = schema->partial_direction == CRD_UP ? step - 1 : step;
 
 	if (step == CRD_LAST_STEP && schema->last_complete_step == CRD_LAST_STEP)
 		return CRD_LAST_STEP;
-	if (step == CRD_LAST_STEP && !schema->partial_up &&
+	if (step == CRD_LAST_STEP && schema->partial_direction == CRD_DOWN &&
 		crd_has_column(schema, CRD_NAME))
 		version = CRD_LAST_STEP - 1;
 	if (schema->last_complete_step < Min(version, CRD_LAST_STEP - 1) ||

@@ -25,6 +25,9 @@ typedef enum CrdDirection
 	CRD_DOWN
 } CrdDirection;
 
+/* As the tables and the views have it, by CrdDirection */
+extern const char *const crd_direction_names[];
+
 /*
  * Names of triggers and of a constraint that steps create temporarily.  Triggers
  * fire in the order of their names, and '~' sorts behind all ASCII letters, so
@@ -167,7 +170,7 @@ typedef struct CrdSchema
 	 * the version before the step, until the legacy columns are dropped.
 	 */
 	int			partial_step;
-	bool		partial_up;
+	CrdDirection partial_direction;
 	bool		backfill_verified;	/* every row is filled */
 	bool		backfill_stale; /* it was, with triggers that were dropped */
 
@@ -220,7 +223,7 @@ extern bool crd_has_filled_ids(const CrdSchema *schema);
  * created again, or a partition was attached whose rows are not filled.
  */
 extern const char *crd_sync_trigger_oids(const CrdSchema *schema, int step,
-										 bool up);
+										 CrdDirection direction);
 
 /*
  * Whether the partial step can only be completed, not undone, because it has
