@@ -130,8 +130,7 @@ sanitize()
 	export UBSAN_OPTIONS=print_stacktrace=1:abort_on_error=1:log_path=$CRD_SCRATCH/sanitizer
 }
 
-# Starts a server that listens on a Unix socket in $PGHOST only, where it has all its files; each argument is a line for its
-# postgresql.conf.
+# Starts a server in the directory PGHOST that listens on a Unix socket in there only; each argument is a line for its postgresql.conf.
 start_server()
 {
 	mkdir -p "$PGHOST"
