@@ -25,7 +25,7 @@ my $blocker = close_waitpoint($node, 'stopped');
 my $run = start_run($node, 'stopped', $migrate, 'connections_redesign.debug_waitpoint' => 'in backfill', 'connections_redesign.batch_time' => '2000');
 ok(wait_for_waitpoint($run), 'rows are being filled') or die end_run($run);
 my $steps = 0;
-until ($node->safe_psql('stopped', 'SELECT coalesce(max(block), 0) > 0 AND count(*) = 1 FROM connections_redesign.online_run') eq 't')
+until ($node->safe_psql('stopped', 'SELECT coalesce(max(backfill_block), 0) > 0 AND count(*) = 1 FROM connections_redesign.online_run') eq 't')
 {
 	$blocker = next_waitpoint($run, $blocker) or die end_run($run);
 	die 'it does not get on' if ++$steps > 200;
