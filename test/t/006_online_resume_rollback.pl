@@ -30,7 +30,7 @@ $node->safe_psql('template_down', q{
 	SELECT connections_seed_catalog();
 	UPDATE connections.connections SET label = NULL WHERE label LIKE 'Smtp%' OR label = ''});
 
-my %crashes = map { $_ => 1 } ('in add_columns', 'in backfill', 'in exchange', 'restore');
+my %crashes = map { $_ => 1 } ('in add_columns', 'in backfill', 'in switchover', 'restore');
 foreach my $point (points($node, 'template_down', 0))
 {
 	stop_at($node, $point, 'CALL connections_rollback_online(0)', 'down', atomic_twin($node, 'down'), @$_) foreach faults($point, $crashes{ $point->{name} } ? 'kill -9' : ());
