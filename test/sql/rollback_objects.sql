@@ -73,6 +73,10 @@ SELECT found, status FROM connections_precheck(4) WHERE check_name = 'dependent_
 -- at once; names that stay are where they were
 SELECT connections_migrate(4);
 SELECT object, definition FROM pg_temp.differences() WHERE sign = '+' AND object NOT LIKE 'row of %';
+-- what is saved is data: the objects, the columns that they use, and the other objects that they need
+SELECT step, kind, relation, name, validated, columns, has_expressions FROM connections_redesign.saved_ddl WHERE name IS NOT NULL ORDER BY step, seq;
+SELECT name, definition, need ->> 'type' AS type, need -> 'names' AS names, need -> 'args' AS args
+FROM connections_redesign.saved_ddl CROSS JOIN jsonb_array_elements(needs) need ORDER BY step, seq, need;
 SELECT connections_rollback(0);
 :differences
 -- step by step
