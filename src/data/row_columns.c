@@ -1,0 +1,304 @@
+/*-------------------------------------------------------------------------
+ *
+ * row_columns.c
+ *	  Reads the columns of a row of connections in C, as SQL would read them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "catalog/namespace.h"
+#include "catalog/partition.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "funcapi.h"
+#include "parser/parse_coerce.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+
+#include "base/sql_exec.h"
+#include "compat.h"
+#include "data/config_capability.h"
+#include "data/row_columns.h"
+
+static bool is_connections(Relation rel);
+static void open_column(CrdRowColumn *column, Relation rel, int attnum);
+static void open_key(CrdRowColumns *columns, Relation rel);
+static bool depends_on_settings(const CrdRowColumn *column);
+
+CrdRowColumns *
+crd_row_columns_open(Relation rel, CrdTriggerKind kind, const Trigger *trigger,
+					 MemoryContext context)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+	TupleDesc	desc = RelationGetDescr(rel);
+	CrdRowColumns *columns = palloc0(sizeof(CrdRowColumns));
+
+	open_column(&columns->provider, rel, SPI_fnumber(desc, "provider"));
+	open_column(&columns->type, rel, SPI_fnumber(desc, "type"));
+	open_column(&columns->label, rel, SPI_fnumber(desc, "label"));
+	open_column(&columns->id, rel, SPI_fnumber(desc, "available_connection_id"));
+	columns->config = SPI_fnumber(desc, "config");
+	if (columns->config > 0)
+		columns->config_type = getBaseType(SPI_gettypeid(desc, columns->config));
+	if (kind != CRD_TRIGGER_SYNC)
+		open_key(columns, rel);
+	columns->enter_settings |= depends_on_settings(&columns->id);
+
+	columns->usable = columns->id.attnum > 0 &&
+		(columns->config_type == JSONOID || columns->config_type == JSONBOID) &&
+		(columns->provider.attnum > 0 || kind == CRD_TRIGGER_TYPE_SAVE) &&
+		(kind == CRD_TRIGGER_SYNC ||
+		 (is_connections(rel) && columns->type.attnum > 0 && columns->nkeys > 0));
+	if (trigger && columns->usable)
+	{
+		Oid			type = SPI_gettypeid(desc, columns->id.attnum);
+		int32		typmod = TupleDescAttr(desc, columns->id.attnum - 1)->atttypmod;
+		Oid			input;
+		Oid			ioparam;
+
+		get_typlenbyval(type, &columns->id_length, &columns->id_by_value);
+		getTypeInputInfo(type, &input, &ioparam);
+		crd_read_trigger_args(kind, trigger, &columns->args);
+		for (int i = 0; i < columns->args.nentries; i++)
+		{
+			CrdTriggerEntry *entry = &columns->args.entries[i];
+
+			entry->id_value = OidInputFunctionCall(input, unconstify(char *, entry->id),
+												   ioparam, typmod);
+		}
+	}
+	MemoryContextSwitchTo(old);
+	return columns;
+}
+
+/*
+ * Whether it is connections.connections or a partition of it.  A trigger must not
+ * read or write saved state for a table that another role has created.
+ */
+static bool
+is_connections(Relation rel)
+{
+	Oid			namespace = get_namespace_oid("connections", true);
+	Oid			relid = OidIsValid(namespace) ? get_relname_relid("connections", namespace) : InvalidOid;
+
+	return RelationGetRelid(rel) == relid ||
+		(rel->rd_rel->relispartition &&
+		 list_member_oid(get_partition_ancestors(RelationGetRelid(rel)), relid));
+}
+
+/*
+ * The table's owner must have the EXECUTE privilege on a cast function, as on the
+ * functions of its triggers; PostgreSQL does not check it here.  Otherwise use the
+ * output function.
+ */
+static void
+open_column(CrdRowColumn *column, Relation rel, int attnum)
+{
+	Oid			function = InvalidOid;
+	bool		is_varlena;
+
+	if (attnum <= 0)
+		return;
+	column->attnum = attnum;
+	column->type = getBaseType(SPI_gettypeid(RelationGetDescr(rel), attnum));
+	switch (find_coercion_pathway(TEXTOID, column->type, COERCION_EXPLICIT, &function))
+	{
+		case COERCION_PATH_RELABELTYPE:
+			column->is_text = true;
+			return;
+		case COERCION_PATH_FUNC:
+			column->cast = get_func_nargs(function) == 1 &&
+				object_aclcheck(ProcedureRelationId, function,
+								rel->rd_rel->relowner, ACL_EXECUTE) == ACLCHECK_OK;
+			break;
+		default:
+			break;
+	}
+	if (!column->cast)
+		getTypeOutputInfo(column->type, &function, &is_varlena);
+	fmgr_info(function, &column->to_text);
+}
+
+/*
+ * The columns of the primary key, by which saved state identifies a row; also of a
+ * deferrable one, which RelationGetPrimaryKeyIndex() omits in some versions.
+ */
+static void
+open_key(CrdRowColumns *columns, Relation rel)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	List	   *indexes = RelationGetIndexList(rel);
+	ListCell   *lc;
+
+	foreach(lc, indexes)
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+
+		if (index->rd_index->indisprimary)
+		{
+			columns->nkeys = IndexRelationGetNumberOfKeyAttributes(index);
+			columns->keys = palloc0(sizeof(CrdRowColumn) * columns->nkeys);
+			for (int i = 0; i < columns->nkeys; i++)
+			{
+				open_column(&columns->keys[i], rel, index->rd_index->indkey.values[i]);
+				columns->enter_settings |= depends_on_settings(&columns->keys[i]);
+			}
+		}
+		index_close(index, AccessShareLock);
+	}
+	list_free(indexes);
+	if (columns->nkeys > 1)
+	{
+		columns->key_desc = CreateTemplateTupleDesc(columns->nkeys);
+		for (int i = 0; i < columns->nkeys; i++)
+		{
+			Form_pg_attribute att = TupleDescAttr(desc, columns->keys[i].attnum - 1);
+
+			TupleDescInitEntry(columns->key_desc, i + 1, NULL, att->atttypid,
+							   att->atttypmod, 0);
+		}
+		columns->key_desc = BlessTupleDesc(columns->key_desc);
+	}
+}
+
+/*
+ * Whether the column's text may depend on settings.  The volatility of the output
+ * function does not tell: bytea's is immutable.  So only the types that keys
+ * usually have are known not to depend on them.
+ */
+static bool
+depends_on_settings(const CrdRowColumn *column)
+{
+	switch (column->type)
+	{
+		case BOOLOID:
+		case BPCHAROID:
+		case CHAROID:
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+		case NAMEOID:
+		case NUMERICOID:
+		case TEXTOID:
+		case UUIDOID:
+		case VARCHAROID:
+			return false;
+		default:
+			return !column->is_text && get_typtype(column->type) != TYPTYPE_ENUM;
+	}
+}
+
+char *
+crd_row_text(CrdRowColumn *column, HeapTuple tuple, TupleDesc desc)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tuple, column->attnum, desc, &isnull);
+
+	if (isnull)
+		return NULL;
+	if (column->is_text)
+		return TextDatumGetCString(value);
+	if (column->cast)
+		return TextDatumGetCString(FunctionCall1(&column->to_text, value));
+	return OutputFunctionCall(&column->to_text, value);
+}
+
+char *
+crd_row_id_text(CrdRowColumns *columns, HeapTuple tuple, TupleDesc desc)
+{
+	int			guc_level = columns->enter_settings ? crd_settings_enter() : 0;
+	char	   *id = crd_row_text(&columns->id, tuple, desc);
+
+	if (columns->enter_settings)
+		crd_settings_leave(guc_level);
+	return id;
+}
+
+/* The key as the expression pk_text_expr of CrdSchema returns it. */
+char *
+crd_row_key_text(CrdRowColumns *columns, HeapTuple tuple, TupleDesc desc)
+{
+	int			guc_level = columns->enter_settings ? crd_settings_enter() : 0;
+	char	   *key;
+
+	if (columns->nkeys == 1)
+		key = crd_row_text(&columns->keys[0], tuple, desc);
+	else
+	{
+		Datum	   *values = palloc(sizeof(Datum) * columns->nkeys);
+		bool	   *nulls = palloc(sizeof(bool) * columns->nkeys);
+
+		for (int i = 0; i < columns->nkeys; i++)
+			values[i] = heap_getattr(tuple, columns->keys[i].attnum, desc, &nulls[i]);
+		key = OidOutputFunctionCall(F_RECORD_OUT,
+									HeapTupleGetDatum(heap_form_tuple(columns->key_desc, values, nulls)));
+	}
+	if (columns->enter_settings)
+		crd_settings_leave(guc_level);
+	return key;
+}
+
+char *
+crd_row_capability(CrdRowColumns *columns, HeapTuple tuple, TupleDesc desc)
+{
+	bool		isnull;
+	Datum		config = heap_getattr(tuple, columns->config, desc, &isnull);
+
+	return isnull ? NULL : crd_capability(columns->config_type, config);
+}
+
+const CrdTriggerEntry *
+crd_row_entry_of_legacy(CrdRowColumns *columns, HeapTuple tuple, TupleDesc desc)
+{
+	char	   *provider = crd_row_text(&columns->provider, tuple, desc);
+	char	   *capability = NULL;
+	bool		read = false;	/* capability has been read */
+
+	for (int i = 0; provider && i < columns->args.nentries; i++)
+	{
+		const CrdTriggerEntry *entry = &columns->args.entries[i];
+
+		if (strcmp(entry->provider, provider) != 0)
+			continue;
+		if (entry->capability == NULL)
+			return entry;
+		if (!read)
+			capability = crd_row_capability(columns, tuple, desc);
+		read = true;
+		if (capability && strcmp(entry->capability, capability) == 0)
+			return entry;
+	}
+	return NULL;
+}
+
+const CrdTriggerEntry *
+crd_row_entry_of_id(CrdRowColumns *columns, HeapTuple tuple, TupleDesc desc)
+{
+	bool		isnull;
+	Datum		id = heap_getattr(tuple, columns->id.attnum, desc, &isnull);
+
+	for (int i = 0; !isnull && i < columns->args.nentries; i++)
+		if (datum_image_eq(columns->args.entries[i].id_value, id,
+						   columns->id_by_value, columns->id_length))
+			return &columns->args.entries[i];
+	return NULL;
+}
+
+bool
+crd_row_same_id(CrdRowColumns *columns, HeapTuple a, HeapTuple b, TupleDesc desc)
+{
+	bool		a_isnull;
+	bool		b_isnull;
+	Datum		a_id = heap_getattr(a, columns->id.attnum, desc, &a_isnull);
+	Datum		b_id = heap_getattr(b, columns->id.attnum, desc, &b_isnull);
+
+	return a_isnull == b_isnull &&
+		(a_isnull || datum_image_eq(a_id, b_id, columns->id_by_value, columns->id_length));
+}
