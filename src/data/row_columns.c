@@ -27,6 +27,16 @@
 #include "data/config_capability.h"
 #include "data/row_columns.h"
 
+/* The first letters of the fields of an entry that are arguments, in order */
+static const char *const entry_fields[] = {
+	[CRD_TRIGGER_SYNC] = "pci",
+	[CRD_TRIGGER_REVERSE_SYNC] = "ipct",
+	[CRD_TRIGGER_TYPE_SAVE] = "it"
+};
+
+static void read_trigger_args(CrdRowColumns *columns, TupleDesc desc,
+							  CrdTriggerKind kind, const Trigger *trigger);
+static const char **entry_field(CrdTriggerEntry *entry, char field);
 static bool is_connections(Relation rel);
 static void open_column(CrdRowColumn *column, Relation rel, int attnum);
 static void open_key(CrdRowColumns *columns, Relation rel);
@@ -57,25 +67,66 @@ crd_row_columns_open(Relation rel, CrdTriggerKind kind, const Trigger *trigger,
 		(kind == CRD_TRIGGER_SYNC ||
 		 (is_connections(rel) && columns->type.attnum > 0 && columns->nkeys > 0));
 	if (trigger && columns->usable)
-	{
-		Oid			type = SPI_gettypeid(desc, columns->id.attnum);
-		int32		typmod = TupleDescAttr(desc, columns->id.attnum - 1)->atttypmod;
-		Oid			input;
-		Oid			ioparam;
-
-		get_typlenbyval(type, &columns->id_length, &columns->id_by_value);
-		getTypeInputInfo(type, &input, &ioparam);
-		crd_read_trigger_args(kind, trigger, &columns->args);
-		for (int i = 0; i < columns->args.nentries; i++)
-		{
-			CrdTriggerEntry *entry = &columns->args.entries[i];
-
-			entry->id_value = OidInputFunctionCall(input, unconstify(char *, entry->id),
-												   ioparam, typmod);
-		}
-	}
+		read_trigger_args(columns, desc, kind, trigger);
 	MemoryContextSwitchTo(old);
 	return columns;
+}
+
+List *
+crd_write_trigger_args(CrdTriggerKind kind, int nentries, const CrdTriggerEntry *entries,
+					   bool has_connection_types, bool empty_labels)
+{
+	List	   *args = NIL;
+
+	if (kind == CRD_TRIGGER_REVERSE_SYNC)
+		args = list_make2(has_connection_types ? "types" : "", empty_labels ? "names" : "");
+	for (int i = 0; i < nentries; i++)
+		for (const char *field = entry_fields[kind]; *field; field++)
+		{
+			CrdTriggerEntry entry = entries[i];
+			const char *value = *entry_field(&entry, *field);
+
+			args = lappend(args, value && *field == 't' ? psprintf("=%s", value) :
+						   pstrdup(value ? value : ""));
+		}
+	return args;
+}
+
+/* Any user can create a trigger, with incomplete arguments: those are no entry. */
+static void
+read_trigger_args(CrdRowColumns *columns, TupleDesc desc, CrdTriggerKind kind,
+				  const Trigger *trigger)
+{
+	char	  **arg = trigger->tgargs;
+	int			nargs = trigger->tgnargs;
+
+	if (kind == CRD_TRIGGER_REVERSE_SYNC && nargs >= 2)
+	{
+		columns->has_connection_types = (*arg++)[0];
+		columns->empty_labels = (*arg++)[0];
+		nargs -= 2;
+	}
+	columns->nentries = nargs / strlen(entry_fields[kind]);
+	columns->entries = palloc0(sizeof(CrdTriggerEntry) * (columns->nentries + 1));
+	for (int i = 0; i < columns->nentries; i++)
+	{
+		CrdTriggerEntry *entry = &columns->entries[i];
+
+		for (const char *field = entry_fields[kind]; *field; field++, arg++)
+		{
+			bool		isnull = (*arg)[0] == '\0' && strchr("ct", *field);
+
+			*entry_field(entry, *field) = isnull ? NULL : pstrdup(*arg + (*field == 't'));
+		}
+		entry->id_value = crd_row_value(desc, columns->id.attnum, entry->id);
+	}
+}
+
+static const char **
+entry_field(CrdTriggerEntry *entry, char field)
+{
+	return field == 'i' ? &entry->id : field == 'p' ? &entry->provider :
+		field == 'c' ? &entry->capability : &entry->type;
 }
 
 /*
@@ -245,6 +296,17 @@ crd_row_key_text(CrdRowColumns *columns, HeapTuple tuple, TupleDesc desc)
 	return key;
 }
 
+Datum
+crd_row_value(TupleDesc desc, int attnum, const char *value)
+{
+	Oid			function;
+	Oid			ioparam;
+
+	getTypeInputInfo(SPI_gettypeid(desc, attnum), &function, &ioparam);
+	return OidInputFunctionCall(function, unconstify(char *, value), ioparam,
+								TupleDescAttr(desc, attnum - 1)->atttypmod);
+}
+
 char *
 crd_row_capability(CrdRowColumns *columns, HeapTuple tuple, TupleDesc desc)
 {
@@ -261,9 +323,9 @@ crd_row_entry_of_legacy(CrdRowColumns *columns, HeapTuple tuple, TupleDesc desc)
 	char	   *capability = NULL;
 	bool		read = false;	/* capability has been read */
 
-	for (int i = 0; provider && i < columns->args.nentries; i++)
+	for (int i = 0; provider && i < columns->nentries; i++)
 	{
-		const CrdTriggerEntry *entry = &columns->args.entries[i];
+		const CrdTriggerEntry *entry = &columns->entries[i];
 
 		if (strcmp(entry->provider, provider) != 0)
 			continue;
@@ -281,24 +343,25 @@ crd_row_entry_of_legacy(CrdRowColumns *columns, HeapTuple tuple, TupleDesc desc)
 const CrdTriggerEntry *
 crd_row_entry_of_id(CrdRowColumns *columns, HeapTuple tuple, TupleDesc desc)
 {
+	Form_pg_attribute att = TupleDescAttr(desc, columns->id.attnum - 1);
 	bool		isnull;
 	Datum		id = heap_getattr(tuple, columns->id.attnum, desc, &isnull);
 
-	for (int i = 0; !isnull && i < columns->args.nentries; i++)
-		if (datum_image_eq(columns->args.entries[i].id_value, id,
-						   columns->id_by_value, columns->id_length))
-			return &columns->args.entries[i];
+	for (int i = 0; !isnull && i < columns->nentries; i++)
+		if (datum_image_eq(columns->entries[i].id_value, id, att->attbyval, att->attlen))
+			return &columns->entries[i];
 	return NULL;
 }
 
 bool
 crd_row_same_id(CrdRowColumns *columns, HeapTuple a, HeapTuple b, TupleDesc desc)
 {
+	Form_pg_attribute att = TupleDescAttr(desc, columns->id.attnum - 1);
 	bool		a_isnull;
 	bool		b_isnull;
 	Datum		a_id = heap_getattr(a, columns->id.attnum, desc, &a_isnull);
 	Datum		b_id = heap_getattr(b, columns->id.attnum, desc, &b_isnull);
 
 	return a_isnull == b_isnull &&
-		(a_isnull || datum_image_eq(a_id, b_id, columns->id_by_value, columns->id_length));
+		(a_isnull || datum_image_eq(a_id, b_id, att->attbyval, att->attlen));
 }

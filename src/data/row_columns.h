@@ -11,9 +11,38 @@
 
 #include "access/htup.h"
 #include "fmgr.h"
+#include "nodes/pg_list.h"
 #include "utils/rel.h"
+#include "utils/reltrigger.h"
 
-#include "data/trigger_args.h"
+/*
+ * The triggers, by their arguments.  A trigger has these for each entry:
+ *
+ *	sync trigger			provider, capability, id
+ *	reverse sync trigger	id, provider, capability, entry type
+ *	type save trigger		id, entry type
+ *
+ * A capability that is NULL is empty.  An entry type is preceded by '=', or empty
+ * if it is NULL.  Two arguments of the reverse sync trigger come first: "types" if
+ * connection types are saved, and "names" if a NULL label must become the empty
+ * string; otherwise they are empty.
+ */
+typedef enum CrdTriggerKind
+{
+	CRD_TRIGGER_SYNC,
+	CRD_TRIGGER_REVERSE_SYNC,
+	CRD_TRIGGER_TYPE_SAVE
+} CrdTriggerKind;
+
+/* An entry, as far as the trigger has it */
+typedef struct CrdTriggerEntry
+{
+	const char *id;
+	const char *provider;
+	const char *capability;		/* or NULL */
+	const char *type;			/* or NULL */
+	Datum		id_value;		/* when read */
+} CrdTriggerEntry;
 
 /* A column that is read as text: like column::text */
 typedef struct CrdRowColumn
@@ -33,8 +62,6 @@ typedef struct CrdRowColumns
 	CrdRowColumn type;
 	CrdRowColumn label;
 	CrdRowColumn id;			/* available_connection_id */
-	int16		id_length;
-	bool		id_by_value;
 	int			config;			/* attnum */
 	Oid			config_type;
 
@@ -44,8 +71,17 @@ typedef struct CrdRowColumns
 	bool		enter_settings; /* to read keys and ids, whose text may depend
 								 * on the session's settings */
 
-	CrdTriggerArgs args;		/* no entries unless usable */
+	/* the arguments of the trigger, if the table is usable */
+	bool		has_connection_types;	/* some are saved */
+	bool		empty_labels;	/* instead of NULL */
+	int			nentries;
+	CrdTriggerEntry *entries;
 } CrdRowColumns;
+
+/* The arguments of a trigger, as a List of char *. */
+extern List *crd_write_trigger_args(CrdTriggerKind kind, int nentries,
+									const CrdTriggerEntry *entries,
+									bool has_connection_types, bool empty_labels);
 
 /*
  * The columns that a trigger of this kind needs, and its arguments unless trigger
@@ -64,6 +100,9 @@ extern char *crd_row_text(CrdRowColumn *column, HeapTuple tuple, TupleDesc desc)
  */
 extern char *crd_row_id_text(CrdRowColumns *columns, HeapTuple tuple, TupleDesc desc);
 extern char *crd_row_key_text(CrdRowColumns *columns, HeapTuple tuple, TupleDesc desc);
+
+/* A text as a value of a column's type. */
+extern Datum crd_row_value(TupleDesc desc, int attnum, const char *value);
 
 /* The capability that the row's config names, or NULL. */
 extern char *crd_row_capability(CrdRowColumns *columns, HeapTuple tuple, TupleDesc desc);

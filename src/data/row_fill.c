@@ -8,9 +8,6 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "executor/spi.h"
-#include "fmgr.h"
-#include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 
 #include "data/config_capability.h"
@@ -31,38 +28,32 @@ static CrdFilledRow fill_legacy(CrdRowFill *fill, HeapTuple tuple, HeapTuple old
 static HeapTuple fill_null_label(CrdRowFill *fill, HeapTuple tuple,
 								 TupleDesc desc);
 static bool has_null_label(CrdRowFill *fill, HeapTuple tuple, TupleDesc desc);
-static Datum column_value(TupleDesc desc, int attnum, const char *value);
 
 CrdRowFill *
-crd_row_fill_open(Relation rel, CrdRowFix fix, MemoryContext context)
+crd_row_fill_open(Relation rel, const Trigger *trigger, CrdRowFix fix,
+				  MemoryContext context)
 {
+	CrdTriggerKind kind = fix == CRD_FIX_ENTRY_ID ? CRD_TRIGGER_SYNC : CRD_TRIGGER_REVERSE_SYNC;
 	const char *name = fix == CRD_FIX_ENTRY_ID ? CRD_SYNC_TRIGGER : CRD_REVERSE_SYNC_TRIGGER;
-	Trigger    *trigger = NULL;
-	CrdRowFill *fill;
+	bool		backfill = trigger == NULL;
+	CrdRowFill *fill = MemoryContextAllocZero(context, sizeof(CrdRowFill));
 
-	for (int i = 0; fix != CRD_FIX_NULL_LABELS && rel->trigdesc && i < rel->trigdesc->numtriggers; i++)
-		if (strcmp(rel->trigdesc->triggers[i].tgname, name) == 0)
-			trigger = &rel->trigdesc->triggers[i];
-	fill = crd_row_fill_of_trigger(rel, trigger, fix, context);
+	if (backfill && fix != CRD_FIX_NULL_LABELS)
+		for (int i = 0; rel->trigdesc && i < rel->trigdesc->numtriggers; i++)
+			if (strcmp(rel->trigdesc->triggers[i].tgname, name) == 0)
+				trigger = &rel->trigdesc->triggers[i];
+	fill->fix = fix;
+	fill->columns = crd_row_columns_open(rel, kind, trigger, context);
+	if (!backfill)
+		return fill;
+
 	fill->columns->enter_settings = false;
 	if (fix == CRD_FIX_NULL_LABELS)
 		fill->filter = crd_saved_filter(CRD_NULL_LABELS, context);
-	else if (fill->columns->args.nentries == 0)
+	else if (fill->columns->nentries == 0)
 		return NULL;
-	else if (fill->columns->args.has_connection_types)
+	else if (fill->columns->has_connection_types)
 		fill->filter = crd_saved_filter(CRD_CONNECTION_TYPES, context);
-	return fill;
-}
-
-CrdRowFill *
-crd_row_fill_of_trigger(Relation rel, const Trigger *trigger, CrdRowFix fix,
-						MemoryContext context)
-{
-	CrdRowFill *fill = MemoryContextAllocZero(context, sizeof(CrdRowFill));
-
-	fill->fix = fix;
-	fill->columns = crd_row_columns_open(rel, fix == CRD_FIX_ENTRY_ID ? CRD_TRIGGER_SYNC : CRD_TRIGGER_REVERSE_SYNC,
-										 trigger, context);
 	return fill;
 }
 
@@ -86,22 +77,13 @@ CrdFilledRow
 crd_row_fill_apply(CrdRowFill *fill, HeapTuple tuple, HeapTuple old, TupleDesc desc)
 {
 	CrdFilledRow filled = {NULL, NULL};
-	bool		has_entries = fill->columns->args.nentries > 0;
 
-	switch (fill->fix)
-	{
-		case CRD_FIX_ENTRY_ID:
-			if (has_entries)
-				filled.tuple = fill_id(fill, tuple, old, desc);
-			break;
-		case CRD_FIX_LEGACY_COLUMNS:
-			if (has_entries)
-				filled = fill_legacy(fill, tuple, old, desc);
-			break;
-		case CRD_FIX_NULL_LABELS:
-			filled.tuple = fill_null_label(fill, tuple, desc);
-			break;
-	}
+	if (fill->fix == CRD_FIX_NULL_LABELS)
+		filled.tuple = fill_null_label(fill, tuple, desc);
+	else if (fill->columns->nentries > 0 && fill->fix == CRD_FIX_ENTRY_ID)
+		filled.tuple = fill_id(fill, tuple, old, desc);
+	else if (fill->columns->nentries > 0)
+		filled = fill_legacy(fill, tuple, old, desc);
 	return filled;
 }
 
@@ -149,9 +131,9 @@ fill_legacy(CrdRowFill *fill, HeapTuple tuple, HeapTuple old, TupleDesc desc)
 		if (provider == NULL || strcmp(provider, entry->provider) != 0)
 		{
 			attnums[nchanged] = columns->provider.attnum;
-			values[nchanged++] = column_value(desc, columns->provider.attnum, entry->provider);
+			values[nchanged++] = crd_row_value(desc, columns->provider.attnum, entry->provider);
 		}
-		if (columns->args.has_connection_types)
+		if (columns->has_connection_types)
 		{
 			/* the writer's snapshot may be older than the saved types */
 			PushActiveSnapshot(GetLatestSnapshot());
@@ -163,7 +145,7 @@ fill_legacy(CrdRowFill *fill, HeapTuple tuple, HeapTuple old, TupleDesc desc)
 		{
 			attnums[nchanged] = columns->type.attnum;
 			nulls[nchanged] = saved_type == NULL;
-			values[nchanged++] = saved_type ? column_value(desc, columns->type.attnum, saved_type) : (Datum) 0;
+			values[nchanged++] = saved_type ? crd_row_value(desc, columns->type.attnum, saved_type) : (Datum) 0;
 		}
 	}
 	if (entry && entry->capability)
@@ -189,7 +171,7 @@ fill_legacy(CrdRowFill *fill, HeapTuple tuple, HeapTuple old, TupleDesc desc)
 	{
 		filled.null_label_key = crd_row_key_text(columns, tuple, desc);
 		attnums[nchanged] = columns->label.attnum;
-		values[nchanged++] = column_value(desc, columns->label.attnum, "");
+		values[nchanged++] = crd_row_value(desc, columns->label.attnum, "");
 	}
 	if (nchanged > 0)
 		filled.tuple = heap_modify_tuple_by_cols(tuple, desc, nchanged, attnums, values, nulls);
@@ -216,18 +198,6 @@ fill_null_label(CrdRowFill *fill, HeapTuple tuple, TupleDesc desc)
 static bool
 has_null_label(CrdRowFill *fill, HeapTuple tuple, TupleDesc desc)
 {
-	return fill->columns->args.empty_labels && fill->columns->label.attnum > 0 &&
+	return fill->columns->empty_labels && fill->columns->label.attnum > 0 &&
 		heap_attisnull(tuple, fill->columns->label.attnum, desc);
-}
-
-/* A text as a value of the column's type. */
-static Datum
-column_value(TupleDesc desc, int attnum, const char *value)
-{
-	Oid			function;
-	Oid			ioparam;
-
-	getTypeInputInfo(SPI_gettypeid(desc, attnum), &function, &ioparam);
-	return OidInputFunctionCall(function, unconstify(char *, value), ioparam,
-								TupleDescAttr(desc, attnum - 1)->atttypmod);
 }

@@ -34,19 +34,14 @@ typedef struct CrdFilledRow
 } CrdFilledRow;
 
 /*
- * Prepare a backfill to fix the rows of a relation, with the arguments of its
- * trigger, under the settings of sql_exec.  The result lives in the memory context,
- * also beyond the transaction; NULL if the relation lacks the trigger or a column.
+ * Prepare to fix the rows of a relation: for the trigger that fires, or for a
+ * backfill (NULL), which takes the arguments of the relation's trigger and works
+ * under the settings of sql_exec.  The result lives in the memory context, also
+ * beyond the transaction.  If the relation lacks the trigger or a column, it is
+ * NULL for a backfill; for a trigger, it leaves every row as it is.
  */
-extern CrdRowFill *crd_row_fill_open(Relation rel, CrdRowFix fix,
-									 MemoryContext context);
-
-/*
- * The same for a trigger that fires, under any settings and never NULL:
- * crd_row_fill_apply() leaves the rows of a relation that lacks a column.
- */
-extern CrdRowFill *crd_row_fill_of_trigger(Relation rel, const Trigger *trigger,
-										   CrdRowFix fix, MemoryContext context);
+extern CrdRowFill *crd_row_fill_open(Relation rel, const Trigger *trigger,
+									 CrdRowFix fix, MemoryContext context);
 
 /* Whether the row needs the fix; crd_row_fill_apply() may have none for it. */
 extern bool crd_row_fill_needed(CrdRowFill *fill, HeapTuple tuple,

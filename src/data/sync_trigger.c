@@ -4,7 +4,7 @@
  *	  The triggers that keep both shapes of a row right while two versions of
  *	  the application are in use.
  *
- * A trigger finds the entries in its arguments (see trigger_args.h), so it reads no
+ * A trigger finds the entries in its arguments (see row_columns.h), so it reads no
  * table of the user and works with the privileges of any writer.  The triggers are
  * ENABLE ALWAYS, because replication and restores write rows as well.  They raise
  * no errors of their own: on a table that they do not understand, they leave the
@@ -45,7 +45,7 @@ PG_FUNCTION_INFO_V1(crd_save_type);
 static List *sync_args(const CrdSchema *schema);
 static List *reverse_sync_args(const CrdSchema *schema, const CrdRollbackExprs *exprs,
 							   const CrdSavedState *saved);
-static CrdTriggerArgs entries_of_schema(const CrdSchema *schema, const char **types);
+static CrdTriggerEntry *trigger_entries(const CrdSchema *schema, const char **types);
 static char *trigger_ddl(const char *name, const char *event, const char *function,
 						 const List *args);
 static bool has_args(const CrdSchema *schema, const char *name, const List *args);
@@ -66,15 +66,15 @@ crd_sync_trigger_ddl(const CrdSchema *schema)
 bool
 crd_sync_trigger_is_current(const CrdSchema *schema)
 {
-	return has_args(schema, CRD_SYNC_TRIGGER, sync_args(schema));
+	return has_args(schema, CRD_SYNC_TRIGGER,
+					sync_args(schema));
 }
 
 static List *
 sync_args(const CrdSchema *schema)
 {
-	CrdTriggerArgs args = entries_of_schema(schema, NULL);
-
-	return crd_write_trigger_args(CRD_TRIGGER_SYNC, &args);
+	return crd_write_trigger_args(CRD_TRIGGER_SYNC, schema->nentries,
+								  trigger_entries(schema, NULL), false, false);
 }
 
 char *
@@ -97,45 +97,43 @@ static List *
 reverse_sync_args(const CrdSchema *schema, const CrdRollbackExprs *exprs,
 				  const CrdSavedState *saved)
 {
-	CrdTriggerArgs args = entries_of_schema(schema, exprs->types);
-
-	args.has_connection_types = saved->has_connection_types;
-	args.empty_labels = crd_saved_not_null(saved, 4, "name");
-	return crd_write_trigger_args(CRD_TRIGGER_REVERSE_SYNC, &args);
+	return crd_write_trigger_args(CRD_TRIGGER_REVERSE_SYNC, schema->nentries,
+								  trigger_entries(schema, exprs->types),
+								  saved->has_connection_types,
+								  crd_saved_not_null(saved, 4, "name"));
 }
 
-/* The entries, with types by index, or NULL for none. */
-static CrdTriggerArgs
-entries_of_schema(const CrdSchema *schema, const char **types)
+/* The entries, with types by their index, or without. */
+static CrdTriggerEntry *
+trigger_entries(const CrdSchema *schema, const char **types)
 {
-	CrdTriggerArgs args = {.nentries = schema->nentries};
+	CrdTriggerEntry *entries = palloc0(sizeof(CrdTriggerEntry) * (schema->nentries + 1));
 
-	args.entries = palloc0(sizeof(CrdTriggerEntry) * (args.nentries + 1));
-	for (int i = 0; i < args.nentries; i++)
+	for (int i = 0; i < schema->nentries; i++)
 	{
-		args.entries[i].id = schema->entries[i].id;
-		args.entries[i].provider = schema->entries[i].provider;
-		args.entries[i].capability = schema->entries[i].capability;
-		args.entries[i].type = types ? types[i] : NULL;
+		entries[i].id = schema->entries[i].id;
+		entries[i].provider = schema->entries[i].provider;
+		entries[i].capability = schema->entries[i].capability;
+		entries[i].type = types ? types[i] : NULL;
 	}
-	return args;
+	return entries;
 }
 
 char *
 crd_type_save_trigger_ddl(const CrdSchema *schema, const List *entry_types)
 {
-	CrdTriggerArgs args = {.nentries = list_length(entry_types)};
+	int			nentries = list_length(entry_types);
+	CrdTriggerEntry *entries = palloc0(sizeof(CrdTriggerEntry) * (nentries + 1));
 
-	args.entries = palloc0(sizeof(CrdTriggerEntry) * (args.nentries + 1));
-	for (int i = 0; i < args.nentries; i++)
+	for (int i = 0; i < nentries; i++)
 	{
 		const CrdEntryType *entry_type = list_nth(entry_types, i);
 
-		args.entries[i].id = entry_type->id;
-		args.entries[i].type = entry_type->type;
+		entries[i].id = entry_type->id;
+		entries[i].type = entry_type->type;
 	}
 	return trigger_ddl(CRD_TYPE_SAVE_TRIGGER, "AFTER INSERT OR UPDATE OR DELETE", "save_type",
-					   crd_write_trigger_args(CRD_TRIGGER_TYPE_SAVE, &args));
+					   crd_write_trigger_args(CRD_TRIGGER_TYPE_SAVE, nentries, entries, false, false));
 }
 
 /*
@@ -210,8 +208,8 @@ fire_sync_trigger(FunctionCallInfo fcinfo, CrdRowFix fix)
 	CrdFilledRow filled;
 
 	if (flinfo->fn_extra == NULL)
-		flinfo->fn_extra = crd_row_fill_of_trigger(trigdata->tg_relation, trigdata->tg_trigger,
-												   fix, flinfo->fn_mcxt);
+		flinfo->fn_extra = crd_row_fill_open(trigdata->tg_relation, trigdata->tg_trigger,
+											 fix, flinfo->fn_mcxt);
 	filled = crd_row_fill_apply(flinfo->fn_extra, tuple, update ? trigdata->tg_trigtuple : NULL,
 								RelationGetDescr(trigdata->tg_relation));
 	if (filled.null_label_key)

@@ -176,7 +176,7 @@ begin_partition(CrdBackfill *backfill, Relation rel)
 																ALLOCSET_DEFAULT_SIZES);
 		backfill->pending = NULL;
 		backfill->row_fill = backfill->columns ? NULL :
-			crd_row_fill_open(rel, backfill->fix, backfill->partition_context);
+			crd_row_fill_open(rel, NULL, backfill->fix, backfill->partition_context);
 	}
 	if (backfill->pending == NULL && !backfill->columns)
 	{
