@@ -153,25 +153,20 @@ static void
 open_column(CrdRowColumn *column, Relation rel, int attnum)
 {
 	Oid			function = InvalidOid;
+	CoercionPathType path;
 	bool		is_varlena;
 
 	if (attnum <= 0)
 		return;
 	column->attnum = attnum;
 	column->type = getBaseType(SPI_gettypeid(RelationGetDescr(rel), attnum));
-	switch (find_coercion_pathway(TEXTOID, column->type, COERCION_EXPLICIT, &function))
-	{
-		case COERCION_PATH_RELABELTYPE:
-			column->is_text = true;
-			return;
-		case COERCION_PATH_FUNC:
-			column->cast = get_func_nargs(function) == 1 &&
-				object_aclcheck(ProcedureRelationId, function,
-								rel->rd_rel->relowner, ACL_EXECUTE) == ACLCHECK_OK;
-			break;
-		default:
-			break;
-	}
+	path = find_coercion_pathway(TEXTOID, column->type, COERCION_EXPLICIT, &function);
+	column->is_text = path == COERCION_PATH_RELABELTYPE;
+	if (column->is_text)
+		return;
+	column->cast = path == COERCION_PATH_FUNC && get_func_nargs(function) == 1 &&
+		object_aclcheck(ProcedureRelationId, function,
+						rel->rd_rel->relowner, ACL_EXECUTE) == ACLCHECK_OK;
 	if (!column->cast)
 		getTypeOutputInfo(column->type, &function, &is_varlena);
 	fmgr_info(function, &column->to_text);
@@ -184,7 +179,6 @@ open_column(CrdRowColumn *column, Relation rel, int attnum)
 static void
 open_key(CrdRowColumns *columns, Relation rel)
 {
-	TupleDesc	desc = RelationGetDescr(rel);
 	List	   *indexes = RelationGetIndexList(rel);
 	ListCell   *lc;
 
@@ -196,27 +190,23 @@ open_key(CrdRowColumns *columns, Relation rel)
 		{
 			columns->nkeys = IndexRelationGetNumberOfKeyAttributes(index);
 			columns->keys = palloc0(sizeof(CrdRowColumn) * columns->nkeys);
+			columns->key_desc = CreateTemplateTupleDesc(columns->nkeys);
 			for (int i = 0; i < columns->nkeys; i++)
 			{
-				open_column(&columns->keys[i], rel, index->rd_index->indkey.values[i]);
+				int			attnum = index->rd_index->indkey.values[i];
+				Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), attnum - 1);
+
+				open_column(&columns->keys[i], rel, attnum);
 				columns->enter_settings |= depends_on_settings(&columns->keys[i]);
+				TupleDescInitEntry(columns->key_desc, i + 1, NULL, att->atttypid,
+								   att->atttypmod, 0);
 			}
 		}
 		index_close(index, AccessShareLock);
 	}
 	list_free(indexes);
 	if (columns->nkeys > 1)
-	{
-		columns->key_desc = CreateTemplateTupleDesc(columns->nkeys);
-		for (int i = 0; i < columns->nkeys; i++)
-		{
-			Form_pg_attribute att = TupleDescAttr(desc, columns->keys[i].attnum - 1);
-
-			TupleDescInitEntry(columns->key_desc, i + 1, NULL, att->atttypid,
-							   att->atttypmod, 0);
-		}
 		columns->key_desc = BlessTupleDesc(columns->key_desc);
-	}
 }
 
 /*
@@ -227,23 +217,15 @@ open_key(CrdRowColumns *columns, Relation rel)
 static bool
 depends_on_settings(const CrdRowColumn *column)
 {
-	switch (column->type)
-	{
-		case BOOLOID:
-		case BPCHAROID:
-		case CHAROID:
-		case INT2OID:
-		case INT4OID:
-		case INT8OID:
-		case NAMEOID:
-		case NUMERICOID:
-		case TEXTOID:
-		case UUIDOID:
-		case VARCHAROID:
+	static const Oid independent[] = {
+		BOOLOID, BPCHAROID, CHAROID, INT2OID, INT4OID, INT8OID, NAMEOID,
+		NUMERICOID, TEXTOID, UUIDOID, VARCHAROID
+	};
+
+	for (size_t i = 0; i < lengthof(independent); i++)
+		if (column->type == independent[i])
 			return false;
-		default:
-			return !column->is_text && get_typtype(column->type) != TYPTYPE_ENUM;
-	}
+	return !column->is_text && get_typtype(column->type) != TYPTYPE_ENUM;
 }
 
 char *

@@ -67,7 +67,7 @@ typedef struct CrdRowColumns
 
 	int			nkeys;			/* columns of the primary key */
 	CrdRowColumn *keys;
-	TupleDesc	key_desc;		/* if there are several */
+	TupleDesc	key_desc;		/* of a row of them */
 	bool		enter_settings; /* to read keys and ids, whose text may depend
 								 * on the session's settings */
 
