@@ -37,8 +37,8 @@ typedef struct CrdFilledRow
  * Prepare to fix the rows of a relation: for the trigger that fires, or for a
  * backfill (NULL), which takes the arguments of the relation's trigger and works
  * under the settings of sql_exec.  The result lives in the memory context, also
- * beyond the transaction.  If the relation lacks the trigger or a column, it is
- * NULL for a backfill; for a trigger, it leaves every row as it is.
+ * beyond the transaction.  If the relation lacks the trigger or a column, the
+ * result is NULL for a backfill, and leaves every row as it is for a trigger.
  */
 extern CrdRowFill *crd_row_fill_open(Relation rel, const Trigger *trigger,
 									 CrdRowFix fix, MemoryContext context);

@@ -66,8 +66,7 @@ crd_sync_trigger_ddl(const CrdSchema *schema)
 bool
 crd_sync_trigger_is_current(const CrdSchema *schema)
 {
-	return has_args(schema, CRD_SYNC_TRIGGER,
-					sync_args(schema));
+	return has_args(schema, CRD_SYNC_TRIGGER, sync_args(schema));
 }
 
 static List *
