@@ -235,7 +235,7 @@ crd_entry_types(const CrdSchema *schema, const CrdMappingSummary *summary)
 		entry_type->id = rows->row[i][0];
 		entry_type->count = pg_strtoint64(rows->row[i][1]);
 		entry_type->type = rows->row[i][2];
-		entry_type->exceptions = crd_is_true(rows->row[i][3]);
+		entry_type->has_connection_types = crd_is_true(rows->row[i][3]);
 		result = lappend(result, entry_type);
 	}
 	return result;
@@ -279,7 +279,7 @@ entry_types_of_summary(const CrdMappingSummary *summary)
 			result = lappend(result, entry_type);
 			most = 0;
 		}
-		entry_type->exceptions = entry_type->count > 0;
+		entry_type->has_connection_types = entry_type->count > 0;
 		entry_type->count += count;
 		if (count > most)
 		{

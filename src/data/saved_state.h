@@ -6,8 +6,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef CRD_KEEPSAKE_H
-#define CRD_KEEPSAKE_H
+#ifndef CRD_SAVED_STATE_H
+#define CRD_SAVED_STATE_H
 
 #include "data/mapping.h"
 #include "schema/saved_ddl.h"
@@ -38,7 +38,7 @@ typedef struct CrdEntryType
 	const char *id;
 	const char *type;			/* may be NULL */
 	int64		count;			/* of connections; 0 when read back */
-	bool		exceptions;		/* some may have another type */
+	bool		has_connection_types;	/* some may have another type */
 } CrdEntryType;
 
 typedef struct CrdSavedState
@@ -132,4 +132,4 @@ extern bool crd_find_connection_type(struct bloom_filter *filter, const char *ke
 									 const char *id, const char **type);
 extern bool crd_find_null_label(struct bloom_filter *filter, const char *key);
 
-#endif							/* CRD_KEEPSAKE_H */
+#endif							/* CRD_SAVED_STATE_H */

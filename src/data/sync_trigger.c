@@ -4,35 +4,28 @@
  *	  The triggers that keep both shapes of a row right while two versions of
  *	  the application are in use.
  *
- * A trigger finds all that it needs in its arguments, so it reads no table of the
- * user and works with the privileges of any writer.  The triggers are ENABLE
- * ALWAYS, because replication and restores write rows as well.  They raise no
- * errors of their own: on a table that they do not understand, they leave the row
- * as it is.
+ * A trigger finds the entries in its arguments (see row_columns.h), so it reads no
+ * table of the user and works with the privileges of any writer.  The triggers are
+ * ENABLE ALWAYS, because replication and restores write rows as well.  They raise
+ * no errors of their own: on a table that they do not understand, they leave the
+ * row as it is.
  *
  * The sync trigger, BEFORE INSERT OR UPDATE, without a column list, exists from
  * step 2 to step 4.  It sets available_connection_id if it is NULL, or on UPDATE
  * if the mapping of the row has changed and the id has not.  A value that the
  * writer gives stays.  A row that maps to no entry gets NULL, which version 2
- * allows and NOT NULL refuses from version 3 on.  Its arguments are three for each
- * entry: provider, capability or empty, id.
+ * allows and NOT NULL refuses from version 3 on.
  *
- * The reverse sync trigger is its inverse, while step 4 is undone online.  Its
- * first two arguments are whether connection types are saved, and whether a NULL
- * label becomes the empty string, each a word or empty; then four for each entry:
- * id, provider, capability or empty, and the entry type preceded by '=', or
- * empty for NULL.
+ * The reverse sync trigger is its inverse, while step 4 is undone online.
  *
  * The type save trigger, AFTER INSERT OR UPDATE OR DELETE, saves connection types
- * while step 4 is applied online.  Its arguments are two for each entry: id, and
- * the entry type preceded by '=', or empty.  It is an AFTER trigger, because a row
- * that a BEFORE trigger sees may not be inserted (ON CONFLICT DO NOTHING).
+ * while step 4 is applied online.  It is an AFTER trigger, because a row that a
+ * BEFORE trigger sees may not be inserted (ON CONFLICT DO NOTHING).
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
@@ -41,6 +34,7 @@
 #include "utils/rel.h"
 
 #include "base/sql_exec.h"
+#include "data/row_columns.h"
 #include "data/row_fill.h"
 #include "data/sync_trigger.h"
 
@@ -48,16 +42,102 @@ PG_FUNCTION_INFO_V1(crd_sync_to_new);
 PG_FUNCTION_INFO_V1(crd_sync_to_legacy);
 PG_FUNCTION_INFO_V1(crd_save_type);
 
+static List *sync_args(const CrdSchema *schema);
+static List *reverse_sync_args(const CrdSchema *schema, const CrdRollbackExprs *exprs,
+							   const CrdSavedState *saved);
+static CrdTriggerEntry *trigger_entries(const CrdSchema *schema, const char **types);
+static char *trigger_ddl(const char *name, const char *event, const char *function,
+						 const List *args);
+static bool has_args(const CrdSchema *schema, const char *name, const List *args);
 static Datum fire_sync_trigger(FunctionCallInfo fcinfo, CrdRowFix fix);
-static CrdRowFill *row_fill_of_trigger(FunctionCallInfo fcinfo, CrdRowFix fix,
-									   int timing);
+static bool has_own_type(CrdRowColumns *columns, HeapTuple tuple, TupleDesc desc);
+static TriggerData *trigger_data(FunctionCallInfo fcinfo, int timing);
 
 
 /* The triggers' DDL */
 
+char *
+crd_sync_trigger_ddl(const CrdSchema *schema)
+{
+	return trigger_ddl(CRD_SYNC_TRIGGER, "BEFORE INSERT OR UPDATE", "sync_to_new",
+					   sync_args(schema));
+}
+
+bool
+crd_sync_trigger_is_current(const CrdSchema *schema)
+{
+	return has_args(schema, CRD_SYNC_TRIGGER, sync_args(schema));
+}
+
+static List *
+sync_args(const CrdSchema *schema)
+{
+	return crd_write_trigger_args(CRD_TRIGGER_SYNC, schema->nentries,
+								  trigger_entries(schema, NULL), false, false);
+}
+
+char *
+crd_reverse_sync_trigger_ddl(const CrdSchema *schema, const CrdRollbackExprs *exprs,
+							 const CrdSavedState *saved)
+{
+	return trigger_ddl(CRD_REVERSE_SYNC_TRIGGER, "BEFORE INSERT OR UPDATE", "sync_to_legacy",
+					   reverse_sync_args(schema, exprs, saved));
+}
+
+bool
+crd_reverse_sync_trigger_is_current(const CrdSchema *schema, const CrdRollbackExprs *exprs,
+									const CrdSavedState *saved)
+{
+	return has_args(schema, CRD_REVERSE_SYNC_TRIGGER,
+					reverse_sync_args(schema, exprs, saved));
+}
+
+static List *
+reverse_sync_args(const CrdSchema *schema, const CrdRollbackExprs *exprs,
+				  const CrdSavedState *saved)
+{
+	return crd_write_trigger_args(CRD_TRIGGER_REVERSE_SYNC, schema->nentries,
+								  trigger_entries(schema, exprs->types),
+								  saved->has_connection_types,
+								  crd_saved_not_null(saved, 4, "name"));
+}
+
+/* The entries, with types by their index, or without. */
+static CrdTriggerEntry *
+trigger_entries(const CrdSchema *schema, const char **types)
+{
+	CrdTriggerEntry *entries = palloc0(sizeof(CrdTriggerEntry) * (schema->nentries + 1));
+
+	for (int i = 0; i < schema->nentries; i++)
+	{
+		entries[i].id = schema->entries[i].id;
+		entries[i].provider = schema->entries[i].provider;
+		entries[i].capability = schema->entries[i].capability;
+		entries[i].type = types ? types[i] : NULL;
+	}
+	return entries;
+}
+
+char *
+crd_type_save_trigger_ddl(const CrdSchema *schema, const List *entry_types)
+{
+	int			nentries = list_length(entry_types);
+	CrdTriggerEntry *entries = palloc0(sizeof(CrdTriggerEntry) * (nentries + 1));
+
+	for (int i = 0; i < nentries; i++)
+	{
+		const CrdEntryType *entry_type = list_nth(entry_types, i);
+
+		entries[i].id = entry_type->id;
+		entries[i].type = entry_type->type;
+	}
+	return trigger_ddl(CRD_TYPE_SAVE_TRIGGER, "AFTER INSERT OR UPDATE OR DELETE", "save_type",
+					   crd_write_trigger_args(CRD_TRIGGER_TYPE_SAVE, nentries, entries, false, false));
+}
+
 /*
- * The statement for a trigger that fires on this, and calls that function with
- * a List of char * as arguments.
+ * The statement for a trigger that fires on the event and calls the function,
+ * with a List of char * as arguments.
  */
 static char *
 trigger_ddl(const char *name, const char *event, const char *function,
@@ -96,94 +176,6 @@ has_args(const CrdSchema *schema, const char *name, const List *args)
 					 psprintf("%u", schema->relation[CRD_CONNECTIONS].relid), name, hex)->nrows > 0;
 }
 
-static List *
-sync_to_new_args(const CrdSchema *schema)
-{
-	List	   *args = NIL;
-
-	for (int i = 0; i < schema->nentries; i++)
-	{
-		const CrdEntryRow *entry = &schema->entries[i];
-
-		args = lappend(args, pstrdup(entry->provider));
-		args = lappend(args, pstrdup(entry->capability ? entry->capability : ""));
-		args = lappend(args, pstrdup(entry->id));
-	}
-	return args;
-}
-
-char *
-crd_sync_trigger_ddl(const CrdSchema *schema)
-{
-	return trigger_ddl(CRD_SYNC_TRIGGER, "BEFORE INSERT OR UPDATE", "sync_to_new",
-					   sync_to_new_args(schema));
-}
-
-bool
-crd_sync_trigger_is_current(const CrdSchema *schema)
-{
-	return has_args(schema, CRD_SYNC_TRIGGER, sync_to_new_args(schema));
-}
-
-/* A type as an argument, which cannot be NULL. */
-static char *
-type_argument(const char *type)
-{
-	return type ? psprintf("=%s", type) : pstrdup("");
-}
-
-static List *
-sync_to_legacy_args(const CrdSchema *schema, const CrdRollbackExprs *exprs,
-					const CrdSavedState *saved)
-{
-	List	   *args = list_make2(pstrdup(saved->has_connection_types ? "exceptions" : ""),
-								  pstrdup(crd_saved_not_null(saved, 4, "name") ? "names" : ""));
-
-	for (int i = 0; i < schema->nentries; i++)
-	{
-		const CrdEntryRow *entry = &schema->entries[i];
-
-		args = lappend(args, pstrdup(entry->id));
-		args = lappend(args, pstrdup(entry->provider));
-		args = lappend(args, pstrdup(entry->capability ? entry->capability : ""));
-		args = lappend(args, type_argument(exprs->types[i]));
-	}
-	return args;
-}
-
-char *
-crd_reverse_sync_trigger_ddl(const CrdSchema *schema, const CrdRollbackExprs *exprs,
-							 const CrdSavedState *saved)
-{
-	return trigger_ddl(CRD_REVERSE_SYNC_TRIGGER, "BEFORE INSERT OR UPDATE", "sync_to_legacy",
-					   sync_to_legacy_args(schema, exprs, saved));
-}
-
-bool
-crd_reverse_sync_trigger_is_current(const CrdSchema *schema, const CrdRollbackExprs *exprs,
-									const CrdSavedState *saved)
-{
-	return has_args(schema, CRD_REVERSE_SYNC_TRIGGER,
-					sync_to_legacy_args(schema, exprs, saved));
-}
-
-char *
-crd_type_save_trigger_ddl(const CrdSchema *schema, const List *entry_types)
-{
-	List	   *args = NIL;
-	ListCell   *lc;
-
-	foreach(lc, entry_types)
-	{
-		const CrdEntryType *entry_type = lfirst(lc);
-
-		args = lappend(args, pstrdup(entry_type->id));
-		args = lappend(args, type_argument(entry_type->type));
-	}
-	return trigger_ddl(CRD_TYPE_SAVE_TRIGGER, "AFTER INSERT OR UPDATE OR DELETE", "save_type",
-					   args);
-}
-
 
 /* The triggers */
 
@@ -208,15 +200,17 @@ crd_sync_to_legacy(PG_FUNCTION_ARGS)
 static Datum
 fire_sync_trigger(FunctionCallInfo fcinfo, CrdRowFix fix)
 {
-	TriggerData *trigdata = (TriggerData *) fcinfo->context;
-	CrdRowFill *fill = row_fill_of_trigger(fcinfo, fix, TRIGGER_EVENT_BEFORE);
+	TriggerData *trigdata = trigger_data(fcinfo, TRIGGER_EVENT_BEFORE);
+	FmgrInfo   *flinfo = fcinfo->flinfo;
 	bool		update = TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event);
 	HeapTuple	tuple = update ? trigdata->tg_newtuple : trigdata->tg_trigtuple;
-	CrdFilledRow filled = {NULL, NULL};
+	CrdFilledRow filled;
 
-	if (fill->nentries > 0)
-		filled = crd_row_fill(fill, tuple, update ? trigdata->tg_trigtuple : NULL,
-							  RelationGetDescr(trigdata->tg_relation));
+	if (flinfo->fn_extra == NULL)
+		flinfo->fn_extra = crd_row_fill_open(trigdata->tg_relation, trigdata->tg_trigger,
+											 fix, flinfo->fn_mcxt);
+	filled = crd_row_fill_apply(flinfo->fn_extra, tuple, update ? trigdata->tg_trigtuple : NULL,
+								RelationGetDescr(trigdata->tg_relation));
 	if (filled.null_label_key)
 	{
 		const char *key = filled.null_label_key;
@@ -234,38 +228,58 @@ fire_sync_trigger(FunctionCallInfo fcinfo, CrdRowFix fix)
 Datum
 crd_save_type(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigdata = (TriggerData *) fcinfo->context;
-	CrdRowFill *fill = row_fill_of_trigger(fcinfo, CRD_SAVE_TYPE, TRIGGER_EVENT_AFTER);
+	TriggerData *trigdata = trigger_data(fcinfo, TRIGGER_EVENT_AFTER);
+	FmgrInfo   *flinfo = fcinfo->flinfo;
 	TupleDesc	desc = RelationGetDescr(trigdata->tg_relation);
 	HeapTuple	old = TRIGGER_FIRED_BY_INSERT(trigdata->tg_event) ? NULL : trigdata->tg_trigtuple;
 	HeapTuple	new = TRIGGER_FIRED_BY_DELETE(trigdata->tg_event) ? NULL :
 	old ? trigdata->tg_newtuple : trigdata->tg_trigtuple;
+	CrdRowColumns *columns;
 	char	   *key = NULL;
 
-	if (!fill->usable)
+	if (flinfo->fn_extra == NULL)
+		flinfo->fn_extra = crd_row_columns_open(trigdata->tg_relation, CRD_TRIGGER_TYPE_SAVE,
+												trigdata->tg_trigger, flinfo->fn_mcxt);
+	columns = flinfo->fn_extra;
+	if (!columns->usable)
 		return PointerGetDatum(NULL);
 
-	if (new && crd_row_has_own_type(fill, new, desc))
+	if (new && has_own_type(columns, new, desc))
 	{
 		const char *values[3];
 		const char *const *row = values;
 		CrdResult	rows = {1, &row};
 
-		key = crd_row_key_text(fill, new, desc);
+		key = crd_row_key_text(columns, new, desc);
 		values[0] = key;
-		values[1] = crd_row_saved_text(fill, &fill->id, new, desc);
-		values[2] = crd_row_column_text(&fill->type, new, desc);
+		values[1] = crd_row_id_text(columns, new, desc);
+		values[2] = crd_row_text(&columns->type, new, desc);
 		crd_save_connection_types(&rows, NULL);
 	}
-	if (old && crd_row_has_own_type(fill, old, desc) &&
-		(key == NULL || strcmp(key, crd_row_key_text(fill, old, desc)) != 0))
-		crd_delete_connection_type(crd_row_key_text(fill, old, desc));
+	if (old && has_own_type(columns, old, desc) &&
+		(key == NULL || strcmp(key, crd_row_key_text(columns, old, desc)) != 0))
+		crd_delete_connection_type(crd_row_key_text(columns, old, desc));
 	return PointerGetDatum(NULL);
 }
 
-/* The fill of the trigger that is fired, made once for a statement. */
-static CrdRowFill *
-row_fill_of_trigger(FunctionCallInfo fcinfo, CrdRowFix fix, int timing)
+/* Whether the row's type differs from the type of its entry. */
+static bool
+has_own_type(CrdRowColumns *columns, HeapTuple tuple, TupleDesc desc)
+{
+	const CrdTriggerEntry *entry = crd_row_entry_of_id(columns, tuple, desc);
+	char	   *type = crd_row_text(&columns->type, tuple, desc);
+
+	if (heap_attisnull(tuple, columns->id.attnum, desc))
+		return false;
+	if (entry == NULL)
+		return true;
+	return type == NULL || entry->type == NULL ? type != entry->type :
+		strcmp(type, entry->type) != 0;
+}
+
+/* The trigger that fires; an error if the function is called in another way. */
+static TriggerData *
+trigger_data(FunctionCallInfo fcinfo, int timing)
 {
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
 
@@ -279,17 +293,5 @@ row_fill_of_trigger(FunctionCallInfo fcinfo, CrdRowFix fix, int timing)
 						get_func_name(fcinfo->flinfo->fn_oid),
 						timing == TRIGGER_EVENT_BEFORE ? "a BEFORE INSERT OR UPDATE" :
 						"an AFTER")));
-	if (fcinfo->flinfo->fn_extra == NULL)
-	{
-		CrdRowFill *fill = crd_row_fill_of_trigger(trigdata->tg_relation,
-												   trigdata->tg_trigger, fix,
-												   fcinfo->flinfo->fn_mcxt);
-
-		/* unlike in a backfill, the settings are the writer's */
-		fill->enter_settings = fill->id.by_settings;
-		for (int i = 0; i < fill->nkeys; i++)
-			fill->enter_settings |= fill->keys[i].by_settings;
-		fcinfo->flinfo->fn_extra = fill;
-	}
-	return fcinfo->flinfo->fn_extra;
+	return trigdata;
 }

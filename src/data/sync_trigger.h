@@ -2,20 +2,17 @@
  *
  * sync_trigger.h
  *	  The triggers that keep both shapes of a row right while two versions of
- *	  the application are in use, and the same for the rows that are there.
+ *	  the application are in use, and the trigger that saves connection types.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef CRD_SYNC_TRIGGER_H
 #define CRD_SYNC_TRIGGER_H
 
-#include "access/htup.h"
-#include "utils/relcache.h"
-
 #include "data/rollback_exprs.h"
 #include "schema/schema.h"
 
-/* The CREATE TRIGGER statements, with all that they need as arguments. */
+/* The CREATE TRIGGER statements, with the entries as arguments. */
 extern char *crd_sync_trigger_ddl(const CrdSchema *schema);
 extern char *crd_reverse_sync_trigger_ddl(const CrdSchema *schema,
 										  const CrdRollbackExprs *exprs,

@@ -220,7 +220,7 @@ crd_step4_up(CrdPlanBuilder *builder)
 	List	   *entry_types = crd_context_entry_types(builder->context);
 	const char **types = crd_type_literals(schema, entry_types);
 	const char **ids = crd_id_literals(schema);
-	bool		exceptions = false;
+	bool		connection_types = false;
 	ListCell   *lc;
 
 	foreach(lc, entry_types)
@@ -228,12 +228,12 @@ crd_step4_up(CrdPlanBuilder *builder)
 		CrdEntryType *entry_type = lfirst(lc);
 
 		builder->plan->rows[4] += entry_type->count;
-		exceptions |= entry_type->exceptions;
+		connection_types |= entry_type->has_connection_types;
 	}
 
 	crd_plan_save_columns(builder, CRD_UP);
 	crd_plan_save_entry_types(builder);
-	if (exceptions)
+	if (connection_types)
 		crd_plan_add(builder, CRD_SAVE, CRD_SAVE_CONNECTION_TYPES, CRD_CONNECTIONS, AccessShareLock,
 					 "save the type of the other connections",
 					 "SELECT %s, (%s)::text, type::text FROM connections.connections"
@@ -241,7 +241,7 @@ crd_step4_up(CrdPlanBuilder *builder)
 					 schema->pk_text_expr,
 					 has_id ? "available_connection_id" : crd_mapping_expr(schema, ids),
 					 has_id ? crd_case_by_entry_id(schema, types) : crd_mapping_expr(schema, types));
-	if (exceptions)
+	if (connection_types)
 		crd_plan_save_key_expression(builder);
 
 	crd_plan_drop_trigger(builder, schema->has_sync_trigger, CRD_SYNC_TRIGGER,

@@ -176,7 +176,7 @@ begin_partition(CrdBackfill *backfill, Relation rel)
 																ALLOCSET_DEFAULT_SIZES);
 		backfill->pending = NULL;
 		backfill->row_fill = backfill->columns ? NULL :
-			crd_row_fill_open(rel, backfill->fix, backfill->partition_context);
+			crd_row_fill_open(rel, NULL, backfill->fix, backfill->partition_context);
 	}
 	if (backfill->pending == NULL && !backfill->columns)
 	{
@@ -360,7 +360,7 @@ fill_page(Batch *batch, BlockNumber block)
 		/* no room for more, and the page is going to be visited again anyway */
 		if (again && moves <= 0 && room < MAXALIGN(rows[i].t_len))
 			break;
-		filled = crd_row_fill_apply(backfill->row_fill, &rows[i], desc);
+		filled = crd_row_fill_apply(backfill->row_fill, &rows[i], NULL, desc);
 		if (filled.tuple == NULL)
 			continue;
 		size = MAXALIGN(filled.tuple->t_len);

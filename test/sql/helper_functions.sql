@@ -65,7 +65,7 @@ CREATE TABLE guest.connections (id int PRIMARY KEY, provider text, type text, la
 CREATE TRIGGER k AFTER INSERT OR UPDATE OR DELETE ON guest.connections FOR EACH ROW
 	EXECUTE FUNCTION connections_redesign.save_type('1', '=oauth2');
 CREATE TRIGGER z BEFORE INSERT OR UPDATE ON guest.connections FOR EACH ROW
-	EXECUTE FUNCTION connections_redesign.sync_to_legacy('exceptions', '1', 'gmail', '', '=oauth2');
+	EXECUTE FUNCTION connections_redesign.sync_to_legacy('types', '1', 'gmail', '', '=oauth2');
 INSERT INTO guest.connections VALUES (1, NULL, NULL, NULL, '{}', 1), (2, 'gmail', 'forged', '', '{}', 1) RETURNING *;
 UPDATE guest.connections SET type = 'forged';
 DELETE FROM guest.connections WHERE id = 1;
@@ -75,7 +75,7 @@ INSERT INTO guest.bare VALUES (1) RETURNING *;
 CREATE TRIGGER s AFTER INSERT ON guest.bare FOR EACH STATEMENT EXECUTE FUNCTION connections_redesign.save_type();
 INSERT INTO guest.bare VALUES (1) RETURNING *;
 RESET ROLE;
-SELECT (SELECT count(*) FROM connections_redesign.saved_connection_type) AS exceptions, (SELECT count(*) FROM connections_redesign.saved_null_label) AS null_labels;
+SELECT (SELECT count(*) FROM connections_redesign.saved_connection_type) AS types, (SELECT count(*) FROM connections_redesign.saved_null_label) AS null_labels;
 SET ROLE regress_crd_guest;
 
 -- the saved state answers only those who own the tables, and there are none
